@@ -1,0 +1,153 @@
+/**
+ * Every failure we foresee: its code, the exit status a script sees, and what it means.
+ *
+ * A code is never renamed and never used for something else: operators grep for it,
+ * scripts branch on it. The README's table of exit codes is generated from this file
+ * (`npm run docs`), and a test compares the two.
+ */
+
+/**
+ * Exit statuses of both programs. Scripts branch on these, so a number never changes its meaning.
+ *
+ * 130 and 143 are the shell's own for SIGINT and SIGTERM.
+ */
+export const EXIT = {
+  ok: 0,
+  bug: 1,
+  usage: 2,
+  refused: 3,
+  failed: 4,
+  incomplete: 5,
+  network: 6,
+  local: 7,
+  engine: 8,
+  interrupted: 130,
+  terminated: 143,
+} as const
+
+export type ExitStatus = (typeof EXIT)[keyof typeof EXIT]
+
+/** What each exit status means, in the words of the README's table. */
+export const EXIT_MEANING: Readonly<Record<ExitStatus, string>> = {
+  0: 'done; a fetched or verified backup is whole',
+  1: 'a bug in this program; the message is meant for its makers',
+  2: 'wrong usage: an option, a value or a file that was named',
+  3: 'refused: the other side said no, and why',
+  4: 'the backup failed on the database host; there is no backup',
+  5: 'what arrived, or the file, is not a whole backup',
+  6: 'the network: nobody answered, or the connection was lost before the stream began',
+  7: 'this machine: a disk, a directory or a permission',
+  8: 'a backup program is missing, does not fit or could not prepare the backup',
+  130: 'stopped by SIGINT (Ctrl-C); nothing final was left behind',
+  143: 'stopped by SIGTERM; nothing final was left behind',
+}
+
+interface Entry {
+  /** Exit status of a program that ends with this failure. */
+  readonly exit: ExitStatus
+  /** One clause, lower case, no full stop. */
+  readonly meaning: string
+}
+
+const catalogue = <Code extends string>(entries: Record<Code, Entry>): Readonly<Record<Code, Entry>> =>
+  Object.freeze(entries)
+
+export const CATALOGUE = catalogue({
+  // protocol: the words on the wire
+  PROTOCOL_LINE_TOO_LONG: { exit: EXIT.refused, meaning: 'a line is longer than the limit' },
+  PROTOCOL_BLOCK_TOO_LARGE: { exit: EXIT.refused, meaning: 'a block is larger than the limit' },
+  PROTOCOL_COUNT_INVALID: { exit: EXIT.refused, meaning: 'the count line is not plain digits' },
+  PROTOCOL_COUNT_TOO_LARGE: { exit: EXIT.refused, meaning: 'the count is over the limit' },
+  PROTOCOL_PAIR_INVALID: { exit: EXIT.refused, meaning: 'a line has no "=" or no key before it' },
+  PROTOCOL_KEY_DUPLICATE: { exit: EXIT.refused, meaning: 'a key stands twice in one block' },
+  PROTOCOL_CONTROL_BYTE: { exit: EXIT.refused, meaning: 'a control byte (NUL, CR, …) in a line' },
+  PROTOCOL_ENCODING_INVALID: { exit: EXIT.refused, meaning: 'a line is not valid UTF-8' },
+  PROTOCOL_BLOCK_UNTERMINATED: { exit: EXIT.refused, meaning: 'no empty line where the block must end' },
+  PROTOCOL_TRUNCATED: { exit: EXIT.refused, meaning: 'the peer stopped in the middle of a message' },
+  PROTOCOL_TRAILING_BYTES: { exit: EXIT.refused, meaning: 'bytes after the end of the request' },
+  PROTOCOL_VERSION_INVALID: { exit: EXIT.refused, meaning: 'the version is not three plain numbers' },
+  PROTOCOL_VERSION_INCOMPATIBLE: { exit: EXIT.refused, meaning: 'the versions of client and agent do not fit' },
+  PROTOCOL_KEY_MISSING: { exit: EXIT.refused, meaning: 'a key the request needs is missing' },
+  PROTOCOL_VALUE_INVALID: { exit: EXIT.refused, meaning: 'a value the agent understands has a form it does not' },
+  PROTOCOL_ANSWER_INVALID: { exit: EXIT.network, meaning: 'the other side does not speak this protocol' },
+
+  // encodings: how bytes are dressed for the wire
+  ENCODING_UNKNOWN: { exit: EXIT.refused, meaning: 'a stream encoding nobody here knows' },
+  ENCODING_BLOCK_SIZE: { exit: EXIT.refused, meaning: 'a block size outside the limits' },
+  ENCODING_CORRUPT: { exit: EXIT.incomplete, meaning: 'bytes that the encoding does not allow' },
+  ENCODING_TRUNCATED: { exit: EXIT.incomplete, meaning: 'the encoded stream stops inside a unit' },
+
+  // archive: xbstream in, tar out
+  XBSTREAM_CORRUPT: { exit: EXIT.failed, meaning: 'a chunk header that cannot be' },
+  XBSTREAM_CHECKSUM: { exit: EXIT.failed, meaning: 'a chunk whose checksum does not match' },
+  XBSTREAM_OFFSET: { exit: EXIT.failed, meaning: 'a chunk that does not follow the one before it' },
+  XBSTREAM_CHUNK_UNKNOWN: { exit: EXIT.failed, meaning: 'a chunk of unknown type that may not be skipped' },
+  XBSTREAM_AFTER_END: { exit: EXIT.failed, meaning: 'a chunk for a file that was already closed' },
+  XBSTREAM_TRUNCATED: { exit: EXIT.failed, meaning: 'the stream stops inside a chunk' },
+  XBSTREAM_FILE_OPEN: { exit: EXIT.failed, meaning: 'the stream ends and a file was never closed' },
+  XBSTREAM_LIMIT: { exit: EXIT.failed, meaning: 'a length, a name or a number of files beyond reason' },
+  ARCHIVE_PATH_UNSAFE: { exit: EXIT.incomplete, meaning: 'a name that is absolute, climbs or hides something' },
+  ARCHIVE_MEMBER_LONGER: { exit: EXIT.failed, meaning: 'a file came out longer than the size announced for it' },
+  ARCHIVE_MEMBER_CHANGED: { exit: EXIT.failed, meaning: 'a file changed while it was read' },
+  ARCHIVE_SPOOL_FULL: { exit: EXIT.failed, meaning: 'the spool reached its limit' },
+  ARCHIVE_SPOOL_IO: { exit: EXIT.local, meaning: 'the spool directory cannot be used' },
+  ARCHIVE_TRUNCATED: { exit: EXIT.incomplete, meaning: 'the archive stops before its end' },
+  ARCHIVE_CORRUPT: { exit: EXIT.incomplete, meaning: 'a header of the archive that cannot be' },
+  ARCHIVE_TRAILING_BYTES: { exit: EXIT.incomplete, meaning: 'bytes after the end of the archive' },
+  ARCHIVE_DUPLICATE: { exit: EXIT.incomplete, meaning: 'two members of the archive have one name' },
+  ARCHIVE_METADATA_MISSING: { exit: EXIT.incomplete, meaning: 'the files that the engine writes last are not there' },
+  ARCHIVE_MEMBER_REFUSED: { exit: EXIT.incomplete, meaning: 'a member that is neither a file nor a directory' },
+
+  // flow: bytes held back, deadlines
+  FLOW_STALLED: { exit: EXIT.network, meaning: 'no byte moved for longer than the limit' },
+
+  // engines: the programs that make the backup
+  ENGINE_NOT_FOUND: { exit: EXIT.engine, meaning: 'no backup program was found' },
+  ENGINE_UNUSABLE: { exit: EXIT.engine, meaning: 'the backup program does not run or does not say its version' },
+  ENGINE_FAILED: { exit: EXIT.failed, meaning: 'the backup program ended with an error' },
+  ENGINE_NO_OK: { exit: EXIT.failed, meaning: 'the backup program ended without its word of success' },
+  ENGINE_NO_OUTPUT: { exit: EXIT.failed, meaning: 'the backup program ended before its first byte' },
+  ENGINE_LOGIN_INVALID: {
+    exit: EXIT.refused,
+    meaning: 'a user name or password that cannot be handed to the backup program',
+  },
+  ENGINE_DEFAULTS_FILE: { exit: EXIT.usage, meaning: 'the defaults file cannot be read or must not be trusted' },
+  ENGINE_LOGIN: { exit: EXIT.failed, meaning: 'the database refused the login' },
+  ENGINE_PRIVILEGE: { exit: EXIT.failed, meaning: 'the database user lacks a privilege' },
+  ENGINE_REDO_OVERRUN: { exit: EXIT.failed, meaning: 'the server overwrote redo log that was not copied yet' },
+  ENGINE_DIRECTORY: { exit: EXIT.failed, meaning: 'the directory cannot be backed up as it is' },
+  ENGINE_PREPARE: { exit: EXIT.engine, meaning: 'the backup could not be prepared' },
+
+  // jobs: admission and verdict
+  JOB_BUSY: { exit: EXIT.refused, meaning: 'another backup of this server is running' },
+  JOB_DRAINING: { exit: EXIT.refused, meaning: 'the agent is shutting down and takes no new work' },
+  JOB_CANCELLED: { exit: EXIT.failed, meaning: 'the backup was cancelled' },
+  JOB_CLIENT_GONE: { exit: EXIT.failed, meaning: 'the client went away' },
+  JOB_INCOMPLETE: { exit: EXIT.failed, meaning: 'a fact that a complete backup needs does not hold' },
+
+  // agent: who may ask, and what they are told
+  AGENT_ACTION_UNKNOWN: { exit: EXIT.refused, meaning: 'an action the agent does not know' },
+  AGENT_NOT_SUPPORTED: { exit: EXIT.refused, meaning: 'an action or option this agent cannot do' },
+  AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
+  AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
+
+  // client: the asking side
+  CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },
+  CLIENT_CUT: { exit: EXIT.incomplete, meaning: 'the connection broke in the middle of the stream' },
+  CLIENT_SILENCE: { exit: EXIT.network, meaning: 'the agent was silent for longer than the limit' },
+  CLIENT_REFUSED: { exit: EXIT.refused, meaning: 'the agent refused the request' },
+  CLIENT_NO_STREAM: { exit: EXIT.refused, meaning: 'the agent accepted the request but sent no backup' },
+  CLIENT_TARGET: { exit: EXIT.local, meaning: 'the target exists, is not empty or cannot be written' },
+  CLIENT_WRITE: { exit: EXIT.local, meaning: 'the backup cannot be written here' },
+  CLIENT_INTERRUPTED: { exit: EXIT.interrupted, meaning: 'the client was told to stop' },
+  CLIENT_TERMINATED: { exit: EXIT.terminated, meaning: 'the client was told to end' },
+
+  // cli: the face to people
+  CLI_USAGE: { exit: EXIT.usage, meaning: 'an option or argument that cannot be' },
+  CLI_FILE: { exit: EXIT.usage, meaning: 'a file named on the command line cannot be read' },
+  SESSION_FILE_INVALID: { exit: EXIT.usage, meaning: 'a recorded session that cannot be read' },
+  SESSION_DIFFERS: { exit: EXIT.failed, meaning: 'the agent answered differently from the recording' },
+})
+
+/** A name from the catalogue. */
+export type ErrorCode = keyof typeof CATALOGUE
