@@ -1,0 +1,59 @@
+/**
+ * The one logger: pino, JSON on standard error, readable lines on a terminal.
+ *
+ * Never writes to standard output: under inetd that is the client's socket, and for
+ * `backup-client fetch --out -` it is the backup. Requests are never logged whole;
+ * the redaction here is the second fence, for whoever forgets.
+ */
+
+import { type Logger as PinoLogger, pino } from 'pino'
+
+/** What the other rooms are given. */
+export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child' | 'level'>
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const STDERR_DESCRIPTOR = 2
+
+/** Names under which a secret could ever stand in a logged object, at the top and one or two levels down. */
+const SECRET_NAMES = ['password', 'pass', 'secret', 'token', 'authorization']
+const REDACTED_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
+
+export interface LoggerOptions {
+  readonly level: LogLevel
+  /** Name of the program, in every line. */
+  readonly name: string
+  /** Readable lines instead of JSON; the caller knows whether standard error is a terminal. */
+  readonly pretty?: boolean
+}
+
+/**
+ * Makes the program's logger.
+ *
+ * Lines are written synchronously, so that the last line before a crash is not lost.
+ */
+export const createLogger = async ({ level, name, pretty = false }: LoggerOptions): Promise<Logger> => {
+  const options = {
+    level,
+    name,
+    redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
+    formatters: { level: (label: string) => ({ level: label }) },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  }
+  if (!pretty) {
+    const logger: Logger = pino(options, pino.destination({ dest: STDERR_DESCRIPTOR, sync: true }))
+    return logger
+  }
+
+  // Loaded only where a person looks: it costs more to load than the rest of the logger.
+  const { build } = await import('pino-pretty')
+  const logger: Logger = pino(
+    options,
+    build({ destination: STDERR_DESCRIPTOR, sync: true, ignore: 'pid,hostname,name' }),
+  )
+  return logger
+}
+
+/** A logger that says nothing: for the library, whose caller gave none. */
+export const silentLogger = (): Logger => pino({ level: 'silent' })
