@@ -1,0 +1,5 @@
+/** Door of the room `flow`: bytes held back, counted, waited for. */
+
+export { ByteMeter } from './byte-meter.ts'
+export { withFirstChunk } from './first-chunk.ts'
+export { HoldBack, type WirePiece } from './hold-back.ts'
