@@ -1,0 +1,4 @@
+/** Door of the room `config`: what the operator decided. */
+
+export * from './agent-settings.ts'
+export { PRODUCT, PRODUCT_VERSION } from './product.ts'

@@ -1,0 +1,17 @@
+/**
+ * Name and version of this product, as logs, archives and `--version` say it.
+ *
+ * Read from package.json, which stands three folders above the built file in a checkout
+ * and in an installed package alike.
+ */
+
+import { readFileSync } from 'node:fs'
+
+const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  name: string
+  version: string
+}
+
+export const PRODUCT_VERSION = manifest.version
+/** `kv-backup-agent/0.1.0` */
+export const PRODUCT = `${manifest.name}/${manifest.version}`
