@@ -46,6 +46,8 @@ export interface JobProgress {
   readonly state: JobState
   readonly stage: string
   readonly members: number
+  /** Bytes of the archive so far, before encoding. */
+  readonly archiveBytes: number
   /** Bytes handed to the wire so far. */
   readonly wireBytes: number
   readonly seconds: number
@@ -63,6 +65,7 @@ export class BackupJob {
   #summary: TarSummary | undefined
   #outcome: EngineOutcome | undefined
   #members = 0
+  #archiveBytes = 0
   #wireBytes = 0
 
   constructor(order: BackupOrder) {
@@ -84,6 +87,7 @@ export class BackupJob {
       state: this.#state,
       stage: this.#run?.progress().stage ?? 'starting',
       members: this.#members,
+      archiveBytes: this.#archiveBytes,
       wireBytes: this.#wireBytes,
       seconds: this.#seconds(),
     }
@@ -147,6 +151,9 @@ export class BackupJob {
       onMember: (path, sizeBytes) => {
         this.#members += 1
         this.#log.trace({ path, sizeBytes }, 'member')
+      },
+      onArchiveBytes: (length) => {
+        this.#archiveBytes += length
       },
     })
     try {
@@ -239,7 +246,7 @@ export class BackupJob {
   #figures(): Record<string, unknown> {
     return {
       members: this.#members,
-      archiveBytes: this.#summary?.archiveBytes,
+      archiveBytes: this.#archiveBytes,
       wireBytes: this.#wireBytes,
       padded: this.#summary?.padded,
       seconds: this.#seconds(),

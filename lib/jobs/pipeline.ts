@@ -35,6 +35,8 @@ export interface PipelineOptions {
    */
   decide(summary: TarSummary, encodedBytes: number): Promise<void>
   onMember(path: string, sizeBytes: number): void
+  /** Called with every piece of the archive that goes into the encoder. */
+  onArchiveBytes(bytes: number): void
 }
 
 /** What the engine hands over: its output with the first bytes already seen, or files. */
@@ -61,6 +63,7 @@ export async function* toWire(source: PipelineSource, options: PipelineOptions):
   for await (const tarBytes of archive) {
     ends.push(tarBytes)
     encodedBytes += tarBytes.length
+    options.onArchiveBytes(tarBytes.length)
     for (const piece of encoder.encode(tarBytes)) yield* holdBack.push(piece)
   }
   // Only a good verdict gets here: without one, `archive` throws before its end.

@@ -1,0 +1,85 @@
+/**
+ * Who may ask what, and what becomes of it: a request in, a decision out.
+ *
+ * Whatever a client names (paths, programs, options) is a name at most and never
+ * obeyed. A key that would change what the client receives, and that this agent does
+ * not do, is refused: a client that asked for gzip would feed plain tar to gzip.
+ *
+ * Pure: random ids come in. Rules: PROTOCOL.md, "Keys of a request".
+ */
+
+import {
+  checkBlockBytes,
+  DEFAULT_BLOCK_BYTES,
+  DEFAULT_ENCODING,
+  encodingFromMime,
+  type EncodingName,
+} from '../encodings/index.ts'
+import { BackupError } from '../errors/index.ts'
+import type { AgentRequest } from '../protocol/index.ts'
+
+export type Decision =
+  /** Nothing to send: the request belongs to a run whose backup another request starts. */
+  | { readonly kind: 'nothing'; readonly sid: string; readonly msg: string }
+  | {
+      readonly kind: 'backup'
+      readonly sid: string
+      readonly user: string | undefined
+      readonly password: string | undefined
+      readonly encoding: EncodingName
+      readonly blockBytes: number
+    }
+
+export interface PolicyContext {
+  /** Whether the engine logs in to a server and the operator gave it no login of its own. */
+  readonly loginRequired: boolean
+  /** Makes the id of a session whose client named none. */
+  readonly makeSid: () => string
+}
+
+const COMPRESS_KEY = 'xtrabackup-agent:inline-compress'
+
+/** @throws BackupError why the request is refused, in words for the client */
+export const decide = (request: AgentRequest, { loginRequired, makeSid }: PolicyContext): Decision => {
+  if (request.action !== 'copy from') {
+    throw new BackupError('AGENT_NOT_SUPPORTED', `the action "${request.action}" is not supported by this agent yet`)
+  }
+  if (request.level === 'incremental') {
+    throw new BackupError(
+      'AGENT_NOT_SUPPORTED',
+      'incremental backups are not supported by this agent yet',
+      {},
+      {
+        hint: 'ask for a full one with backup-level=0',
+      },
+    )
+  }
+  const sid = request.sid ?? makeSid()
+  if (!request.startsBackup) {
+    // A deployed run asks several times and wants one backup. Source: wire-facts, "file".
+    return { kind: 'nothing', sid, msg: 'nothing to send: the backup goes with the file that names ZRM_LINKS' }
+  }
+
+  const compress = request.pairs.get(COMPRESS_KEY) ?? ''
+  if (compress !== '') {
+    throw new BackupError(
+      'AGENT_NOT_SUPPORTED',
+      `compression (${COMPRESS_KEY}) is not supported by this agent yet`,
+      {},
+      {
+        hint: `send ${COMPRESS_KEY} empty or not at all`,
+      },
+    )
+  }
+  if (loginRequired && request.user === undefined) {
+    throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key: user')
+  }
+  return {
+    kind: 'backup',
+    sid,
+    user: request.user,
+    password: request.password,
+    encoding: request.streamEncoding === undefined ? DEFAULT_ENCODING : encodingFromMime(request.streamEncoding),
+    blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
+  }
+}

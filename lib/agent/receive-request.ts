@@ -1,0 +1,70 @@
+/**
+ * Reads the one request of a connection, within a deadline that no byte extends.
+ *
+ * Stops reading at the first error, so a peer that sends rubbish costs one chunk. The
+ * client may close its half afterwards: that is no error and ends nothing.
+ */
+
+import type { Socket } from 'node:net'
+
+import { BackupError } from '../errors/index.ts'
+import { type KvBlock, type ProtocolVersion, RequestParser, settleVersion } from '../protocol/index.ts'
+
+export interface ReceivedRequest {
+  readonly version: ProtocolVersion
+  readonly block: KvBlock
+}
+
+/**
+ * @param deadlineMs milliseconds for the whole request
+ * @throws BackupError `AGENT_REQUEST_TIMEOUT`, `PROTOCOL_*`; `JOB_CLIENT_GONE` when the connection was lost
+ */
+export const receiveRequest = (socket: Socket, deadlineMs: number): Promise<ReceivedRequest> =>
+  new Promise((resolve, reject) => {
+    const parser = new RequestParser()
+    const timer = setTimeout(() => {
+      fail(new BackupError('AGENT_REQUEST_TIMEOUT', `no whole request within ${deadlineMs / 1000} s`, { deadlineMs }))
+    }, deadlineMs)
+
+    const settle = (): void => {
+      clearTimeout(timer)
+      socket.off('data', onData).off('end', onEnd).off('close', onClose)
+    }
+    const fail = (error: unknown): void => {
+      settle()
+      reject(error)
+    }
+    const guarded = (step: () => void): void => {
+      try {
+        step()
+      } catch (error) {
+        fail(error)
+      }
+    }
+    const onData = (chunk: Buffer): void =>
+      guarded(() => {
+        const received = parser.push(chunk)
+        if (received === undefined) return
+        settleVersion(received.version)
+        if (received.rest.length > 0) {
+          const extraBytes = received.rest.length
+          throw new BackupError(
+            'PROTOCOL_TRAILING_BYTES',
+            `expected nothing after the request, found ${extraBytes} bytes`,
+            {
+              extraBytes,
+            },
+          )
+        }
+        settle()
+        resolve(received)
+      })
+    const onEnd = (): void =>
+      guarded(() => {
+        parser.end()
+        throw new BackupError('PROTOCOL_TRUNCATED', 'expected a request, the client closed without one')
+      })
+    const onClose = (): void => fail(new BackupError('JOB_CLIENT_GONE', 'the client went away before its request'))
+
+    socket.on('data', onData).on('end', onEnd).on('close', onClose)
+  })

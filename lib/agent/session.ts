@@ -1,0 +1,155 @@
+/**
+ * One connection: a request in, an answer and perhaps a backup out.
+ *
+ *     request ─▶ decision ─┬▶ FAILED block, in place of READY          FIN
+ *                          ├▶ READY, OK block                          FIN
+ *                          └▶ job.start ─┬▶ FAILED, in place of READY  FIN
+ *                                        └▶ READY, SENDING, stream ─┬▶ FIN    complete
+ *                                                                   └▶ reset  everything else
+ *
+ * A deployed client takes `READY` for success, so it is said only when the backup has
+ * begun; and it takes every end of the stream for the end of the backup, so nothing but
+ * a complete one ends with a FIN. Rules: PROTOCOL.md, "Answers" and "Ends of a stream".
+ */
+
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+
+import { createEncoder, ENCODINGS } from '../encodings/index.ts'
+import type { Engine } from '../engines/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { type Admission, BackupJob } from '../jobs/index.ts'
+import type { Logger } from '../log/index.ts'
+import { readRequest, type StatusBlock, writeReady, writeStatus } from '../protocol/index.ts'
+import { decide, type Decision } from './policy.ts'
+import { receiveRequest } from './receive-request.ts'
+
+/** What all sessions of an agent share. */
+export interface SessionContext {
+  readonly engine: Engine
+  readonly admission: Admission
+  readonly product: string
+  readonly loginRequired: boolean
+  readonly requestDeadlineMs: number
+  readonly memoryBytes: number
+  readonly spool: { readonly directory: string; readonly maxBytes: number }
+  readonly makeSid: () => string
+  /** Jobs that run now, so that the agent can cancel them. */
+  readonly jobs: Set<BackupJob>
+}
+
+/** How long a peer may take to close its side after the last byte, before the socket is dropped. */
+const LINGER_MS = 10_000
+
+/** Serves one connection to its end. Never throws: whatever happens is told to the client and the log. */
+export const serveSession = async (socket: Socket, context: SessionContext, log: Logger): Promise<void> => {
+  const gone = whenGone(socket)
+  let sid: string | undefined
+  try {
+    const { version, block } = await receiveRequest(socket, context.requestDeadlineMs)
+    socket.resume() // nothing more is expected, but a reset is only noticed by who reads
+    const request = readRequest(block)
+    log.info({ action: request.action, version: version.text }, 'request')
+    const decision = decide(request, context)
+    sid = decision.sid
+    if (decision.kind === 'nothing') {
+      await finish(socket, Buffer.concat([writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid })]))
+      return
+    }
+    await serveBackup(socket, decision, context, gone, log)
+  } catch (error) {
+    if (error instanceof BackupError)
+      log.warn({ code: error.code, facts: error.facts, sid }, `refused: ${error.message}`)
+    else log.error({ err: error, sid }, 'bug in a session')
+    await refuse(socket, error, sid)
+  }
+}
+
+const serveBackup = async (
+  socket: Socket,
+  decision: Extract<Decision, { kind: 'backup' }>,
+  context: SessionContext,
+  gone: AbortSignal,
+  log: Logger,
+): Promise<void> => {
+  const { sid, user, password, encoding, blockBytes } = decision
+  const { engine, product, memoryBytes, spool } = context
+  const job = new BackupJob({
+    sid,
+    engine,
+    product,
+    user,
+    password,
+    encoder: createEncoder(encoding, { blockBytes }),
+    memoryBytes,
+    spool,
+    log,
+    nowMs: () => performance.now(),
+    wallClockMs: Date.now(),
+    lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
+  })
+  const onGone = (): void => job.cancel(clientGone())
+  gone.addEventListener('abort', onGone)
+  context.jobs.add(job)
+  let saidReady = false
+  try {
+    if (gone.aborted) onGone()
+    await job.start()
+    const msg = `sending a full backup by ${engine.identity.name} ${engine.identity.version} as tar, ${ENCODINGS[encoding]}`
+    saidReady = true
+    await send(socket, Buffer.concat([writeReady(), writeStatus({ status: 'SENDING', msg, sid })]), gone)
+    for await (const bytes of job.wire()) await send(socket, bytes, gone)
+    await finish(socket)
+    job.finish()
+  } catch (error) {
+    await job.fail(error)
+    if (saidReady) socket.resetAndDestroy()
+    else await refuse(socket, error, sid)
+  } finally {
+    gone.removeEventListener('abort', onGone)
+    await job.close()
+    context.jobs.delete(job)
+  }
+}
+
+/** Writes with back-pressure: returns when there is room for more. */
+const send = async (socket: Socket, bytes: Buffer, gone: AbortSignal): Promise<void> => {
+  if (gone.aborted) throw clientGone()
+  if (socket.write(bytes)) return
+  await once(socket, 'drain', { signal: gone }).catch((cause: unknown) => {
+    throw clientGone(cause)
+  })
+}
+
+/** Sends the last bytes and our FIN; returns when the system has taken every byte. */
+const finish = async (socket: Socket, bytes?: Buffer): Promise<void> => {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('close', () => reject(clientGone()))
+    socket.end(bytes ?? Buffer.alloc(0), resolve)
+  })
+  // The peer closes when it has read everything; one that never does must not keep a descriptor.
+  socket.setTimeout(LINGER_MS, () => socket.destroy())
+}
+
+/** Says no, in the one form that every deployed client notices: a block where READY would stand. */
+const refuse = async (socket: Socket, error: unknown, sid: string | undefined): Promise<void> => {
+  if (socket.destroyed) return
+  const failure = error instanceof BackupError ? error : undefined
+  const msg = failure === undefined ? 'internal error, see the log of the agent' : inOneLine(failure)
+  const block: StatusBlock = { status: 'FAILED', msg, ...(sid === undefined ? {} : { sid }) }
+  const answer = writeStatus(block, failure === undefined ? [] : [['code', failure.code]])
+  await finish(socket, answer).catch(() => undefined) // it is gone: nobody is left to be told
+}
+
+const inOneLine = ({ message, hint }: BackupError): string => (hint === undefined ? message : `${message}; ${hint}`)
+
+const clientGone = (cause?: unknown): BackupError =>
+  new BackupError('JOB_CLIENT_GONE', 'the client closed the connection', {}, { cause })
+
+/** Aborts when the connection is lost for writing, whatever the reason; a half-close by the client is none. */
+const whenGone = (socket: Socket): AbortSignal => {
+  const controller = new AbortController()
+  socket.on('error', () => controller.abort()) // what it was is in `close` and in the write that failed
+  socket.on('close', () => controller.abort())
+  return controller.signal
+}
