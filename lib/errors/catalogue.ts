@@ -97,6 +97,7 @@ export const CATALOGUE = catalogue({
   ARCHIVE_DUPLICATE: { exit: EXIT.incomplete, meaning: 'two members of the archive have one name' },
   ARCHIVE_METADATA_MISSING: { exit: EXIT.incomplete, meaning: 'the files that the engine writes last are not there' },
   ARCHIVE_MEMBER_REFUSED: { exit: EXIT.incomplete, meaning: 'a member that is neither a file nor a directory' },
+  ARCHIVE_LIMIT: { exit: EXIT.incomplete, meaning: 'a size, a name or a number of members beyond reason' },
 
   // flow: bytes held back, deadlines
   FLOW_STALLED: { exit: EXIT.network, meaning: 'no byte moved for longer than the limit' },

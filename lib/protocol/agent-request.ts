@@ -1,0 +1,146 @@
+/**
+ * What a request asks for, read out of its pairs.
+ *
+ * Deployed clients send their whole configuration file: a key that is not looked at
+ * here is never an error, whatever its value. A value that is looked at must have the
+ * form the protocol gives it; it is checked, never repaired. Nothing here is opened,
+ * run or looked up: `file` and `sid` are paths on the client's side and only names.
+ *
+ * Pure. Keys and forms: PROTOCOL.md, "Keys of a request".
+ */
+
+import { BackupError } from '../errors/index.ts'
+import type { KvBlock } from './kv-block-parser.ts'
+import { LIMITS } from './limits.ts'
+import { showWire } from './wire-text.ts'
+
+/** A request for a backup. */
+export interface CopyRequest {
+  readonly action: 'copy from'
+  /** Absent when the key is missing or empty; whether a login is needed is the engine's to say. */
+  readonly user: string | undefined
+  /** An empty password is a password. */
+  readonly password: string | undefined
+  readonly level: 'full' | 'incremental'
+  /** The client has stopped the replica and counts on its being started again. */
+  readonly replication: boolean
+  /** Never opened. */
+  readonly file: string
+  /**
+   * Whether `file` contains `ZRM_LINKS`. One run of a deployed client asks several times, for pieces that a copying
+   * agent would send one by one; of its requests for a full backup only this one is for the stream.
+   */
+  readonly startsBackup: boolean
+  readonly sid: string | undefined
+  /** A MIME type as the wire carried it. */
+  readonly streamEncoding: string | undefined
+  /** Raw bytes per block; plain digits, its bounds are the encoding's. */
+  readonly blockBytes: number | undefined
+  readonly pairs: KvBlock
+}
+
+/** A request for the history of backups. */
+export interface MonitorRequest {
+  readonly action: 'monitor'
+  readonly sid: string | undefined
+  readonly type: string | undefined
+  /** Epoch seconds. */
+  readonly newerThan: number | undefined
+  readonly maxItems: number | undefined
+  readonly pairs: KvBlock
+}
+
+export type AgentRequest = CopyRequest | MonitorRequest
+
+/** Stands in `file` when the client asks for the stream itself. Source: observed, PROTOCOL.md "What `file` does". */
+const STREAM_MARK = 'ZRM_LINKS'
+
+/** Nine digits stay far below 2^53 and above every use. */
+const PLAIN_NUMBER = /^(?:0|[1-9][0-9]{0,8})$/
+/** Ten digits for epoch seconds. */
+const EPOCH_SECONDS = /^(?:0|[1-9][0-9]{0,9})$/
+
+const LEVELS = { '0': 'full', '1': 'incremental' } as const
+const FLAGS = { '0': false, '1': true } as const
+
+/**
+ * Reads the pairs of a request.
+ *
+ * @throws BackupError `PROTOCOL_KEY_MISSING` (the message begins with the words of deployed agents, `Missing required
+ *   header key`), `PROTOCOL_VALUE_INVALID`, `AGENT_ACTION_UNKNOWN`
+ */
+export const readRequest = (block: KvBlock): AgentRequest => {
+  requireKeys(block, ['action'])
+  const action = block.get('action') as string
+  switch (action) {
+    case 'copy from':
+      return readCopy(block)
+    case 'monitor':
+      return {
+        action,
+        sid: optional(block, 'sid'),
+        type: optional(block, 'type'),
+        newerThan: number(block, 'newer_than', EPOCH_SECONDS),
+        maxItems: number(block, 'max_items', PLAIN_NUMBER),
+        pairs: block,
+      }
+    default:
+      throw new BackupError(
+        'AGENT_ACTION_UNKNOWN',
+        `expected the action "copy from" or "monitor", found ${showWire(action)}`,
+        { action: showWire(action) },
+      )
+  }
+}
+
+const readCopy = (block: KvBlock): CopyRequest => {
+  requireKeys(block, ['backup-level', 'file'])
+  const level = choice(block, 'backup-level', LEVELS)
+  const file = block.get('file') as string
+  if (file === '') throw invalid('file', 'a name', '""')
+  return {
+    action: 'copy from',
+    user: bounded(optional(block, 'user'), 'user', LIMITS.maxUserBytes),
+    password: bounded(block.get('password'), 'password', LIMITS.maxPasswordBytes),
+    level,
+    replication: optional(block, 'replication') === undefined ? false : choice(block, 'replication', FLAGS),
+    file,
+    startsBackup: file.includes(STREAM_MARK),
+    sid: optional(block, 'sid'),
+    streamEncoding: optional(block, 'agent-stream-encoding'),
+    blockBytes: number(block, 'agent-stream-block-size', PLAIN_NUMBER),
+    pairs: block,
+  }
+}
+
+const requireKeys = (block: KvBlock, keys: readonly string[]): void => {
+  const missing = keys.filter((key) => !block.has(key))
+  if (missing.length === 0) return
+  throw new BackupError('PROTOCOL_KEY_MISSING', `Missing required header key ${missing.join(', ')}`, { missing })
+}
+
+/** An empty value of a key that may be left out means that it was left out. */
+const optional = (block: KvBlock, key: string): string | undefined => block.get(key) || undefined
+
+const choice = <Value>(block: KvBlock, key: string, values: Readonly<Record<'0' | '1', Value>>): Value => {
+  const text = block.get(key) as string // whoever asks has seen that the key is there
+  if (text !== '0' && text !== '1') throw invalid(key, '0 or 1', showWire(text))
+  return values[text]
+}
+
+const number = (block: KvBlock, key: string, form: RegExp): number | undefined => {
+  const text = optional(block, key)
+  if (text === undefined) return undefined
+  if (!form.test(text)) throw invalid(key, 'a number in plain digits', showWire(text))
+  return Number(text)
+}
+
+/** Says how long the value is and not what it is: it may be the password. */
+const bounded = (text: string | undefined, key: string, maxBytes: number): string | undefined => {
+  const bytes = text === undefined ? 0 : Buffer.byteLength(text)
+  if (bytes > maxBytes) throw invalid(key, `at most ${maxBytes} bytes`, `${bytes} bytes`)
+  return text
+}
+
+const invalid = (key: string, expected: string, found: string): BackupError =>
+  new BackupError('PROTOCOL_VALUE_INVALID', `expected ${expected} as the value of ${key}, found ${found}`, { key })

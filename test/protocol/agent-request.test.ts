@@ -1,0 +1,152 @@
+import { describe, expect, test } from '@jest/globals'
+
+import { type CopyRequest, LIMITS, readRequest } from '../../lib/protocol/index.ts'
+import { refusalOf } from './cuts.ts'
+
+const COPY = { action: 'copy from', 'backup-level': '0', file: '/srv/x/ZRM_LINKS/.' }
+const read = (pairs: Record<string, string>) => readRequest(new Map(Object.entries(pairs)))
+const readCopy = (pairs: Record<string, string> = {}): CopyRequest => {
+  const request = read({ ...COPY, ...pairs })
+  if (request.action !== 'copy from') throw new Error('expected a copy')
+  return request
+}
+
+test('a backup needs no more than action, level and file', () => {
+  expect(readCopy()).toEqual({
+    action: 'copy from',
+    user: undefined,
+    password: undefined,
+    level: 'full',
+    replication: false,
+    file: '/srv/x/ZRM_LINKS/.',
+    startsBackup: true,
+    sid: undefined,
+    streamEncoding: undefined,
+    blockBytes: undefined,
+    pairs: new Map(Object.entries(COPY)),
+  })
+})
+
+test('reads every key that it knows', () => {
+  const request = readCopy({
+    user: 'backupdb',
+    password: ' p=w ',
+    'backup-level': '1',
+    replication: '1',
+    sid: '/srv/x',
+    'agent-stream-encoding': 'application/octet-stream',
+    'agent-stream-block-size': '4096',
+  })
+
+  expect(request).toMatchObject({
+    user: 'backupdb',
+    password: ' p=w ',
+    level: 'incremental',
+    replication: true,
+    sid: '/srv/x',
+    streamEncoding: 'application/octet-stream',
+    blockBytes: 4096,
+  })
+})
+
+test('an empty value of an optional key is as good as none', () => {
+  const request = readCopy({
+    user: '',
+    replication: '',
+    sid: '',
+    'agent-stream-encoding': '',
+    'agent-stream-block-size': '',
+  })
+
+  expect(request).toMatchObject({
+    user: undefined,
+    replication: false,
+    sid: undefined,
+    streamEncoding: undefined,
+    blockBytes: undefined,
+  })
+})
+
+test('an empty password is a password', () => {
+  expect(readCopy({ password: '' }).password).toBe('')
+})
+
+test('keys that it does not know are kept and never looked at', () => {
+  const odd = { host: '', 'xtrabackup-agent:my.cnf-path': '-1', max_items: 'many', newer_than: 'x', type: '=' }
+
+  const request = readCopy(odd)
+
+  expect(Object.fromEntries(request.pairs)).toEqual({ ...COPY, ...odd })
+})
+
+test.each([
+  ['/srv/backups/BackupSet/20110304005033/ZRM_LINKS/.', true],
+  ['ZRM_LINKS', true],
+  ['/srv/x/mysql.cnf', false],
+  ['/srv/x/zrm_links/.', false],
+])('the file %s starts a backup: %s', (file, startsBackup) => {
+  expect(readCopy({ file }).startsBackup).toBe(startsBackup)
+})
+
+test('reads a request for the history', () => {
+  expect(
+    read({ action: 'monitor', sid: '/srv/x', type: 'full', newer_than: '1710115201', max_items: '10' }),
+  ).toMatchObject({ action: 'monitor', sid: '/srv/x', type: 'full', newerThan: 1_710_115_201, maxItems: 10 })
+  expect(read({ action: 'monitor' })).toMatchObject({ sid: undefined, type: undefined, newerThan: undefined })
+})
+
+describe('refuses', () => {
+  const without = (key: string): Record<string, string> =>
+    Object.fromEntries(Object.entries(COPY).filter(([other]) => other !== key))
+
+  test.each([
+    ['a request without an action', {}, 'PROTOCOL_KEY_MISSING', 'action'],
+    ['a backup without a level', without('backup-level'), 'PROTOCOL_KEY_MISSING', 'backup-level'],
+    ['a backup without a file', without('file'), 'PROTOCOL_KEY_MISSING', 'file'],
+    ['a backup without both', { action: 'copy from' }, 'PROTOCOL_KEY_MISSING', 'backup-level, file'],
+    ['an unknown action', { action: 'copy to' }, 'AGENT_ACTION_UNKNOWN', '"copy to"'],
+    ['an empty action', { action: '' }, 'AGENT_ACTION_UNKNOWN', 'found ""'],
+    ['an action in other letters', { ...COPY, action: 'Copy From' }, 'AGENT_ACTION_UNKNOWN', '"Copy From"'],
+    ['an empty file', { ...COPY, file: '' }, 'PROTOCOL_VALUE_INVALID', 'file'],
+    ['another level', { ...COPY, 'backup-level': '2' }, 'PROTOCOL_VALUE_INVALID', 'found "2"'],
+    ['a level with a space', { ...COPY, 'backup-level': '0 ' }, 'PROTOCOL_VALUE_INVALID', 'found "0 "'],
+    ['an empty level', { ...COPY, 'backup-level': '' }, 'PROTOCOL_VALUE_INVALID', 'found ""'],
+    ['a level that objects have already', { ...COPY, 'backup-level': 'toString' }, 'PROTOCOL_VALUE_INVALID', '0 or 1'],
+    ['an odd replication', { ...COPY, replication: 'yes' }, 'PROTOCOL_VALUE_INVALID', 'found "yes"'],
+    ['a block size with a unit', { ...COPY, 'agent-stream-block-size': '10k' }, 'PROTOCOL_VALUE_INVALID', '"10k"'],
+    ['a negative block size', { ...COPY, 'agent-stream-block-size': '-1' }, 'PROTOCOL_VALUE_INVALID', '"-1"'],
+    ['a block size with a zero', { ...COPY, 'agent-stream-block-size': '010' }, 'PROTOCOL_VALUE_INVALID', '"010"'],
+    ['an endless block size', { ...COPY, 'agent-stream-block-size': '9'.repeat(20) }, 'PROTOCOL_VALUE_INVALID', '"999'],
+    ['a long user', { ...COPY, user: 'u'.repeat(LIMITS.maxUserBytes + 1) }, 'PROTOCOL_VALUE_INVALID', '513 bytes'],
+    ['a long password', { ...COPY, password: 'é'.repeat(513) }, 'PROTOCOL_VALUE_INVALID', '1026 bytes'],
+    ['a history since a word', { action: 'monitor', newer_than: 'today' }, 'PROTOCOL_VALUE_INVALID', 'newer_than'],
+    ['a history of -1 items', { action: 'monitor', max_items: '-1' }, 'PROTOCOL_VALUE_INVALID', 'max_items'],
+  ])('%s', (_, pairs, code, words) => {
+    const refusal = refusalOf(() => read(pairs as Record<string, string>))
+
+    expect(refusal.code).toBe(code)
+    expect(refusal.message).toContain(words)
+  })
+
+  test('a missing key in the words of deployed agents', () => {
+    expect(refusalOf(() => read({})).message).toMatch(/^Missing required header key/)
+  })
+
+  test('a password that is too long without showing it', () => {
+    const refusal = refusalOf(() => readCopy({ password: 'hunter2'.repeat(200) }))
+
+    expect(JSON.stringify([refusal.message, refusal.facts, refusal.hint])).not.toContain('hunter2')
+  })
+
+  test('an action of a stranger cut and escaped', () => {
+    const { message } = refusalOf(() => read({ action: 'x'.repeat(5000) }))
+
+    expect(message.length).toBeLessThan(200)
+  })
+})
+
+test('takes a user and a password of the limit', () => {
+  const request = readCopy({ user: 'u'.repeat(LIMITS.maxUserBytes), password: 'p'.repeat(LIMITS.maxPasswordBytes) })
+
+  expect([request.user?.length, request.password?.length]).toEqual([512, 1024])
+})

@@ -1,0 +1,154 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+
+import {
+  AnswerReader,
+  KvBlockParser,
+  RequestParser,
+  writeKvBlock,
+  writeReady,
+  writeRequest,
+  writeStatus,
+} from '../../lib/protocol/index.ts'
+import { byteByByte, cutAt, outcomeOf } from './cuts.ts'
+
+/** Text that a line may hold: any characters but control characters. */
+const text = fc
+  .string({ unit: 'binary', maxLength: 40 })
+  .map((drawn) => drawn.replace(/[\u0000-\u001f\u007f-\u009f]/g, '').replace(/[\ud800-\udfff]/gu, ''))
+const key = text.map((drawn) => drawn.replaceAll('=', '')).filter((drawn) => drawn !== '')
+const pairs = fc.uniqueArray(fc.tuple(key, text), { maxLength: 20, selector: ([drawn]) => drawn })
+const places = fc.array(fc.nat(4000), { maxLength: 12 })
+const version = fc.tuple(fc.constant(0), fc.nat(76), fc.nat()).map((numbers) => numbers.join('.'))
+
+/**
+ * Bytes that get further than noise does: pieces of messages, right and wrong, in any order.
+ */
+const wire = fc.oneof(
+  fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
+  fc
+    .array(
+      fc.constantFrom(
+        '0.76.1\n',
+        '0.77.0\n',
+        'READY\n',
+        '0\n',
+        '1\n',
+        '2\n',
+        '3\n',
+        '01\n',
+        '999\n',
+        'a=1\n',
+        'b=\n',
+        'a',
+        '=',
+        'é=ü\n',
+        '\n',
+        '\r\n',
+        '\0',
+        '\x1b',
+        '\t',
+        'x'.repeat(70),
+        '9'.repeat(20),
+        'v'.repeat(9000),
+      ),
+      { maxLength: 12 },
+    )
+    .map((pieces) => Buffer.from(pieces.join(''))),
+  fc.tuple(pairs, fc.nat(), fc.nat(255)).map(([drawn, at, byte]) => {
+    const bytes = writeRequest('0.76.1', drawn)
+    bytes[at % bytes.length] = byte // one wrong byte in a good request
+    return bytes
+  }),
+)
+
+const PARSERS: readonly [string, () => KvBlockParser | RequestParser | AnswerReader][] = [
+  ['a block', () => new KvBlockParser()],
+  ['a request', () => new RequestParser()],
+  ['an answer', () => new AnswerReader()],
+]
+
+describe('what was written is read back the same, wherever it is cut', () => {
+  test('a block', () => {
+    fc.assert(
+      fc.property(pairs, places, (drawn, cuts) => {
+        const outcome = outcomeOf(new KvBlockParser(), cutAt(writeKvBlock(drawn), cuts))
+
+        expect(outcome).toEqual({ result: { block: new Map(drawn), rest: Buffer.alloc(0) } })
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a request, with what stands behind it', () => {
+    fc.assert(
+      fc.property(version, pairs, fc.uint8Array({ maxLength: 50 }), places, (spoken, drawn, behind, cuts) => {
+        const bytes = Buffer.concat([writeRequest(spoken, drawn), behind])
+
+        const outcome = outcomeOf(new RequestParser(), cutAt(bytes, cuts))
+
+        expect(outcome).toMatchObject({
+          result: { version: { text: spoken }, block: new Map(drawn), rest: Buffer.from(behind) },
+        })
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('an answer, with the stream behind it', () => {
+    fc.assert(
+      fc.property(text, text, fc.uint8Array({ maxLength: 50 }), places, (msg, sid, stream, cuts) => {
+        const bytes = Buffer.concat([writeReady(), writeStatus({ status: 'SENDING', msg, sid }), stream])
+
+        const outcome = outcomeOf(new AnswerReader(), cutAt(bytes, cuts))
+
+        const block = new Map([
+          ['status', 'SENDING'],
+          ['msg', msg],
+          ['sid', sid],
+        ])
+        expect(outcome).toEqual({ result: { ready: true, block, rest: Buffer.from(stream) } })
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a refusal, whatever its text is', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 5000 }), (msg) => {
+        const outcome = outcomeOf(new AnswerReader(), [writeStatus({ status: 'FAILED', msg })])
+
+        expect(outcome).toMatchObject({ result: { ready: false } })
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe.each(PARSERS)('arbitrary bytes read as %s', (_, makeParser) => {
+  test('give a result, a refusal or nothing, and the same one wherever they are cut', () => {
+    fc.assert(
+      fc.property(wire, places, (bytes, cuts) => {
+        const whole = outcomeOf(makeParser(), [bytes]) // throws what is no BackupError
+
+        expect(outcomeOf(makeParser(), cutAt(bytes, cuts))).toEqual(whole)
+        expect(outcomeOf(makeParser(), byteByByte(bytes))).toEqual(whole)
+      }),
+      { numRuns: 700 },
+    )
+  })
+
+  test('refused as the end of a peer that left are never refused as something else when they go on', () => {
+    fc.assert(
+      fc.property(wire, fc.nat(), (bytes, at) => {
+        const parser = makeParser()
+        const head = outcomeOf(parser, [bytes.subarray(0, at % (bytes.length + 1))])
+        const whole = outcomeOf(makeParser(), [bytes])
+
+        // A refusal that a beginning earns is earned by everything that begins so.
+        if (head !== 'nothing' && 'code' in head && head.code !== 'PROTOCOL_TRUNCATED') expect(whole).toEqual(head)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
