@@ -72,7 +72,7 @@ export const decide = (request: AgentRequest, { loginRequired, makeSid }: Policy
     )
   }
   if (loginRequired && request.user === undefined) {
-    throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key: user')
+    throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key user', { missing: ['user'] })
   }
   return {
     kind: 'backup',

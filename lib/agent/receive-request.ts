@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
-import { type KvBlock, type ProtocolVersion, RequestParser, settleVersion } from '../protocol/index.ts'
+import { type KvBlock, type ProtocolVersion, RequestParser, refuseTrailingBytes } from '../protocol/index.ts'
 
 export interface ReceivedRequest {
   readonly version: ProtocolVersion
@@ -45,17 +45,7 @@ export const receiveRequest = (socket: Socket, deadlineMs: number): Promise<Rece
       guarded(() => {
         const received = parser.push(chunk)
         if (received === undefined) return
-        settleVersion(received.version)
-        if (received.rest.length > 0) {
-          const extraBytes = received.rest.length
-          throw new BackupError(
-            'PROTOCOL_TRAILING_BYTES',
-            `expected nothing after the request, found ${extraBytes} bytes`,
-            {
-              extraBytes,
-            },
-          )
-        }
+        refuseTrailingBytes(received.rest)
         settle()
         resolve(received)
       })

@@ -96,9 +96,15 @@ const serveBackup = async (
     if (gone.aborted) onGone()
     await job.start()
     const msg = `sending a full backup by ${engine.identity.name} ${engine.identity.version} as tar, ${ENCODINGS[encoding]}`
-    saidReady = true
-    await send(socket, Buffer.concat([writeReady(), writeStatus({ status: 'SENDING', msg, sid })]), gone)
-    for await (const bytes of job.wire()) await send(socket, bytes, gone)
+    for await (const bytes of job.wire()) {
+      if (saidReady) await send(socket, bytes, gone)
+      else {
+        // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
+        // tar programs, like an archive without members.
+        saidReady = true
+        await send(socket, Buffer.concat([writeReady(), writeStatus({ status: 'SENDING', msg, sid }), bytes]), gone)
+      }
+    }
     await finish(socket)
     job.finish()
   } catch (error) {

@@ -1,0 +1,140 @@
+/**
+ * The command line of `backup-agent`.
+ *
+ * Turns options into settings and signals into orders. Standard output stays empty:
+ * the log is on standard error.
+ */
+
+import { Command, Option } from 'commander'
+
+import { type RunningAgent, startAgent } from '../agent/index.ts'
+import {
+  type AgentSettings,
+  DEFAULT_DRAIN_SECONDS,
+  DEFAULT_HOST,
+  DEFAULT_MEMORY_BYTES,
+  DEFAULT_PORT,
+  DEFAULT_REQUEST_SECONDS,
+  DEFAULT_SPOOL_BYTES,
+  DEFAULT_SPOOL_DIRECTORY,
+  ENGINE_CHOICES,
+  type EngineChoice,
+  PRODUCT_VERSION,
+} from '../config/index.ts'
+import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../log/index.ts'
+import { type Address, formatBytes, parseAddress, parseCount } from './values.ts'
+
+interface ServeOptions {
+  readonly listen: Address
+  readonly engine: EngineChoice
+  readonly directory?: string
+  readonly socket?: string
+  readonly defaultsFile?: string
+  readonly datadir?: string
+  readonly spoolDir: string
+  readonly spoolBytes: number
+  readonly memoryBytes: number
+  readonly drainSeconds: number
+  readonly requestSeconds: number
+  readonly logLevel: LogLevel
+}
+
+/** Below this not one chunk of an xbstream fits. */
+const MIN_MEMORY_BYTES = 1024 * 1024
+
+export const agentProgram = (): Command => {
+  const program = new Command('backup-agent')
+    .description('Hands a complete backup of this database host to whoever asks for it over the network.')
+    .version(PRODUCT_VERSION, '-V, --version', 'print the version')
+    .showHelpAfterError('(backup-agent --help says more)')
+  program
+    .command('serve')
+    .description('listen, and serve one backup at a time until SIGTERM')
+    .addOption(
+      new Option('--listen <HOST:PORT>', 'address to listen on; port 0 lets the system choose')
+        .default({ host: DEFAULT_HOST, port: DEFAULT_PORT }, `${DEFAULT_HOST}:${DEFAULT_PORT}`)
+        .argParser(parseAddress()),
+    )
+    .addOption(
+      new Option('--engine <NAME>', 'what makes the backup: auto takes a given --directory, else what is installed')
+        .choices(ENGINE_CHOICES)
+        .default('auto'),
+    )
+    .option('--directory <DIR>', 'data directory of a stopped server, or a snapshot, for the engine "directory"')
+    .option('--socket <FILE>', 'local socket of the server')
+    .option('--defaults-file <FILE>', 'option file for the backup program; may hold the login, then clients need none')
+    .option('--datadir <DIR>', 'data directory of the running server, where the backup program cannot ask it')
+    .option(
+      '--spool-dir <DIR>',
+      'where parts wait whose size is not known yet (unlinked files)',
+      DEFAULT_SPOOL_DIRECTORY,
+    )
+    .addOption(bytesOption('--spool-bytes <N>', 'most bytes there', DEFAULT_SPOOL_BYTES, 0))
+    .addOption(
+      bytesOption('--memory-bytes <N>', 'most bytes of them in memory', DEFAULT_MEMORY_BYTES, MIN_MEMORY_BYTES),
+    )
+    .addOption(
+      new Option('--drain-seconds <N>', 'after SIGTERM, how long a running backup may take before it is cancelled')
+        .default(DEFAULT_DRAIN_SECONDS)
+        .argParser(parseCount('seconds', 0)),
+    )
+    .addOption(
+      new Option('--request-seconds <N>', 'how long a client may take to send its request')
+        .default(DEFAULT_REQUEST_SECONDS)
+        .argParser(parseCount('seconds', 1, 3600)),
+    )
+    .addOption(new Option('--log-level <L>', 'least severe lines to log').choices(LOG_LEVELS).default('info'))
+    .addHelpText('after', SERVE_EXAMPLES)
+    .action(serve)
+  return program
+}
+
+const bytesOption = (flags: string, description: string, value: number, min: number): Option =>
+  new Option(flags, description).default(value, formatBytes(value)).argParser(parseCount('bytes', min))
+
+const SERVE_EXAMPLES = `
+Examples:
+  backup-agent serve
+      for the MariaDB or MySQL server of this host, to clients on this host
+  backup-agent serve --socket /run/mysqld/mysqld.sock --defaults-file /etc/backup-agent/login.cnf
+      the login stays on this host; clients send none
+  backup-agent serve --directory /srv/snapshot/mysql
+      nothing installed: hands out a stopped server's directory
+
+Signals: SIGTERM and SIGINT take no new work and let a running backup end; a second one cancels it.
+Log: JSON lines on standard error, readable ones on a terminal.`
+
+const serve = async (options: ServeOptions): Promise<void> => {
+  const { listen, engine, spoolDir, spoolBytes, memoryBytes, drainSeconds, requestSeconds } = options
+  const { directory, socket, defaultsFile, datadir } = options
+  const log = await createLogger({ level: options.logLevel, name: 'backup-agent', pretty: process.stderr.isTTY })
+  const settings: AgentSettings = {
+    ...listen,
+    engine,
+    spoolDirectory: spoolDir,
+    spoolBytes,
+    memoryBytes,
+    drainSeconds,
+    requestSeconds,
+    ...(directory === undefined ? {} : { directory }),
+    ...(socket === undefined ? {} : { socket }),
+    ...(defaultsFile === undefined ? {} : { defaultsFile }),
+    ...(datadir === undefined ? {} : { datadir }),
+  }
+  const agent = await startAgent(settings, log)
+  await untilStopped(agent, log)
+}
+
+/** The first signal stops gently, the next one cancels. */
+const untilStopped = async (agent: RunningAgent, log: Logger): Promise<void> => {
+  await new Promise<void>((resolve, reject) => {
+    let signals = 0
+    const onSignal = (name: NodeJS.Signals): void => {
+      signals += 1
+      log.info({ signal: name }, signals === 1 ? 'told to stop' : 'told to stop at once')
+      if (signals > 1) agent.cancel(`the agent was told to stop at once (${name})`)
+      else agent.stop().then(resolve, reject)
+    }
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  })
+}

@@ -1,0 +1,83 @@
+/**
+ * `backup-client record`: plays a client's half against an agent and writes the session down.
+ *
+ * The password comes from a file or the environment and is never written.
+ */
+
+import { readFile, writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Command, Option } from 'commander'
+
+import { parseRequestSession, readSession, recordSession, writeSession } from '../client/index.ts'
+import { DEFAULT_PORT } from '../config/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { withStopSignals } from './stop-signals.ts'
+import { type Address, parseAddress } from './values.ts'
+
+/** The password's place for those who keep no file. */
+const PASSWORD_VARIABLE = 'BACKUP_PASSWORD'
+
+interface RecordOptions {
+  readonly request: string
+  readonly out: string
+  readonly passwordFile?: string
+  readonly hide: readonly string[]
+  readonly digest?: true
+}
+
+export const recordCommand = (): Command =>
+  new Command('record')
+    .description('send the client lines of a session file to an agent and record the whole session')
+    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+    .requiredOption('--request <FILE>', 'what the client says: a session file, of which only the > lines count')
+    .requiredOption('--out <FILE>', 'write the session here; - is standard output')
+    .option('--password-file <F>', `file with what {password} stands for; else the environment's ${PASSWORD_VARIABLE}`)
+    .addOption(
+      new Option('--hide <TEXT>', 'write {text} wherever the agent says this (a path, a host name); may be repeated')
+        .default([])
+        .argParser((text: string, before: readonly string[]) => [...before, text]),
+    )
+    .option('--digest', 'keep the sha256 of the archive, where it is the same every time')
+    .action(recordAction)
+
+const recordAction = async (address: Address, options: RecordOptions): Promise<void> => {
+  const request = await readSession(options.request, parseRequestSession)
+  const password = await readSessionPassword(options.passwordFile)
+  const session = await withStopSignals((signal) =>
+    recordSession(request, {
+      ...address,
+      password,
+      hide: options.hide,
+      digest: options.digest,
+      command: commandLine(options),
+      signal,
+    }),
+  )
+  const text = writeSession(session)
+  if (options.out === '-') {
+    process.stdout.write(text)
+    return
+  }
+  await writeFile(options.out, text).catch((cause: NodeJS.ErrnoException) => {
+    throw new BackupError('CLI_FILE', `cannot write ${options.out}: ${cause.code ?? cause.message}`, {}, { cause })
+  })
+}
+
+/** For the header of the file: without addresses and directories, which say nothing elsewhere. */
+const commandLine = ({ request, out, hide, digest }: RecordOptions): string =>
+  [
+    'backup-client record HOST:PORT',
+    `--request ${basename(request)}`,
+    `--out ${basename(out)}`,
+    ...(hide.length > 0 ? ['--hide TEXT'] : []),
+    ...(digest === true ? ['--digest'] : []),
+  ].join(' ')
+
+/** @throws BackupError `CLI_FILE` */
+export const readSessionPassword = async (file: string | undefined): Promise<string | undefined> => {
+  if (file === undefined) return process.env[PASSWORD_VARIABLE]
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new BackupError('CLI_FILE', `cannot read the password file ${file}: ${cause.code}`, {}, { cause })
+  })
+  return text.replace(/\r?\n$/, '') // editors end a file with a newline, passwords do not
+}

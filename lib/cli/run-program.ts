@@ -1,0 +1,34 @@
+/**
+ * Runs a command line to its end: exit status, and one clear sentence when it fails.
+ *
+ * Every failure we foresee prints its message, what to do about it, and its code to
+ * look up; anything else is a bug, and prints its stack.
+ */
+
+import { type Command, CommanderError } from 'commander'
+
+import { BackupError, EXIT } from '../errors/index.ts'
+
+/**
+ * @param program with its actions; an action that throws decides the exit status
+ * @param argv as in `process.argv`
+ * @returns the exit status, after everything is printed
+ */
+export const runProgram = async (program: Command, argv: readonly string[]): Promise<number> => {
+  for (const command of [program, ...program.commands]) command.exitOverride()
+  try {
+    await program.parseAsync(argv)
+    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok
+  } catch (error) {
+    // Help and version end this way too, with 0; commander has printed its own message.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    process.stderr.write(`${program.name()}: ${describe(error)}\n`)
+    return error instanceof BackupError ? error.exitStatus : EXIT.bug
+  }
+}
+
+const describe = (error: unknown): string => {
+  if (!(error instanceof BackupError)) return `bug: ${error instanceof Error ? error.stack : String(error)}`
+  const hint = error.hint === undefined ? '' : `\n  hint: ${error.hint}`
+  return `${error.message} [${error.code}]${hint}`
+}

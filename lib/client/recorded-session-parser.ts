@@ -1,0 +1,215 @@
+/**
+ * Reads a session file, strictly: what it does not understand it refuses, with the line.
+ *
+ * A session that was misread would be a test that tests nothing. A client's half alone
+ * (what a recording starts from) is read by the same rules, without an end. Pure.
+ * Format: `recorded-session.ts`.
+ */
+
+import { BackupError } from '../errors/index.ts'
+import {
+  type ExpectedMember,
+  type RecordedSession,
+  SESSION_FORMAT,
+  SESSION_MAGIC,
+  type SessionStep,
+  type WireText,
+} from './recorded-session.ts'
+import { parseStreamLine, parseMemberLine } from './recorded-session-stream-line.ts'
+import { parseWireText } from './recorded-session-text.ts'
+
+/** The longest a client may be made to wait; longer than any deadline of an agent that is worth recording. */
+const MAX_PAUSE_MILLISECONDS = 60_000
+
+/** What may still come, in this order; `end` is final. */
+type Phase = 'talk' | 'half-closed' | 'stream' | 'end'
+
+/**
+ * @param file names the text in messages
+ * @throws BackupError `SESSION_FILE_INVALID` with the line number
+ */
+export const parseSession = (text: string, file?: string): RecordedSession => {
+  const parser = new SessionParser(file)
+  parser.readAll(text)
+  parser.expectEnd()
+  return { file, steps: parser.steps }
+}
+
+/**
+ * The client's half: of a file that holds nothing else, or of a whole session.
+ *
+ * @throws BackupError `SESSION_FILE_INVALID` with the line number
+ */
+export const parseRequestSession = (text: string, file?: string): RecordedSession => {
+  const parser = new SessionParser(file)
+  parser.readAll(text)
+  return { file, steps: parser.steps }
+}
+
+class SessionParser {
+  readonly steps: SessionStep[] = []
+  readonly #file: string | undefined
+  #line = 0
+  #phase: Phase = 'talk'
+  #members: ExpectedMember[] = []
+  #partialAnswer = false // an answer without a newline is the last thing an agent says
+
+  constructor(file: string | undefined) {
+    this.#file = file
+  }
+
+  readAll(text: string): void {
+    const lines = text.split('\n')
+    if (lines.at(-1) === '')
+      lines.pop() // the newline that ends the last line
+    else if (text !== '') {
+      this.#line = lines.length
+      this.#fail('the last line has no newline: is the file whole?')
+    }
+    for (const [index, line] of lines.entries()) {
+      this.#line = index + 1
+      if (index === 0) this.#readMagic(line)
+      else this.#read(line)
+    }
+    if (lines.length === 0) {
+      this.#line = 1
+      this.#readMagic('')
+    }
+    refuseClearPassword(this.steps, (line): never => {
+      this.#line = line
+      return this.#fail('a password stands here in clear, expected {password}')
+    })
+  }
+
+  expectEnd(): void {
+    if (this.#phase !== 'end') this.#fail('expected <fin or <reset as the last line, found the end of the file')
+  }
+
+  #readMagic(line: string): void {
+    const number = line.startsWith(SESSION_MAGIC) ? line.slice(SESSION_MAGIC.length) : undefined
+    if (number === String(SESSION_FORMAT)) return
+    if (number !== undefined && /^\d+$/.test(number)) {
+      this.#fail(`expected session format ${SESSION_FORMAT}, found ${number}: it needs another version of this program`)
+    }
+    this.#fail(`expected "${SESSION_MAGIC}${SESSION_FORMAT}" as the first line, found ${JSON.stringify(line)}`)
+  }
+
+  #read(line: string): void {
+    if (line === '') return
+    if (line.endsWith('\r')) this.#fail('the line ends with CR LF, expected LF alone')
+    if (line.startsWith('#')) this.steps.push({ kind: 'comment', line: this.#line, text: line.slice(1).trim() })
+    else if (/[ \t]$/.test(line)) this.#fail('expected no blank at the end; one that counts is written \\x20')
+    else if (this.#phase === 'end') this.#fail(`expected nothing after the end, found ${JSON.stringify(line)}`)
+    else if (line.startsWith('> ')) this.#readSend(line.slice(2))
+    else if (line.startsWith('< ')) this.#readAnswer(line.slice(2))
+    else this.#readDirective(line)
+  }
+
+  #readSend(text: string): void {
+    const wire = this.#wireText(text)
+    this.#expectTalking('the client closed its half before')
+    for (const part of wire) {
+      if (!Buffer.isBuffer(part) && part.placeholder !== 'password') {
+        this.#fail(`the client cannot send {${part.placeholder}}, only {password}`)
+      }
+    }
+    this.steps.push({ kind: 'send', line: this.#line, text: wire })
+  }
+
+  #readAnswer(text: string): void {
+    const wire = this.#wireText(text)
+    if (this.#phase === 'stream') this.#fail('expected <member, <fin or <reset after a stream')
+    if (this.#partialAnswer) this.#fail('expected <fin or <reset: the answer before has no newline')
+    const last = wire.at(-1)
+    const bytes = Buffer.concat(wire.filter((part) => Buffer.isBuffer(part)))
+    const newlineAt = bytes.indexOf(10)
+    if (newlineAt !== -1 && newlineAt !== bytes.length - 1) this.#fail('expected one \\n in an answer, at its end')
+    this.#partialAnswer = !Buffer.isBuffer(last) || last.at(-1) !== 10
+    if (newlineAt !== -1 && this.#partialAnswer) this.#fail('expected one \\n in an answer, at its end')
+    this.steps.push({ kind: 'answer', line: this.#line, text: wire })
+  }
+
+  #readDirective(line: string): void {
+    const [word = '', ...rest] = line.split(' ')
+    switch (word) {
+      case '>cut':
+        this.#expectTalking('the client closed its half before')
+        this.#bare(word, rest)
+        this.steps.push({ kind: 'cut', line: this.#line })
+        return
+      case '>pause': {
+        this.#expectTalking('the client closed its half before')
+        const [number = ''] = rest
+        if (rest.length !== 1 || !/^[1-9]\d{0,4}$/.test(number) || Number(number) > MAX_PAUSE_MILLISECONDS) {
+          this.#fail(`expected >pause and 1 to ${MAX_PAUSE_MILLISECONDS} milliseconds, found ${JSON.stringify(line)}`)
+        }
+        this.steps.push({ kind: 'pause', line: this.#line, milliseconds: Number(number) })
+        return
+      }
+      case '>half-close':
+        this.#expectTalking('the client closed its half before')
+        this.#bare(word, rest)
+        this.steps.push({ kind: 'half-close', line: this.#line })
+        this.#phase = 'half-closed'
+        return
+      case '<stream': {
+        if (this.#phase === 'stream') this.#fail('expected one stream')
+        if (this.#partialAnswer) this.#fail('expected <fin or <reset: the answer before has no newline')
+        this.#members = []
+        const expected = parseStreamLine(rest, this.#members, this.#fail)
+        this.steps.push({ kind: 'stream', line: this.#line, expected })
+        this.#phase = 'stream'
+        return
+      }
+      case '<member':
+        if (this.#phase !== 'stream') this.#fail('expected <stream before <member')
+        this.#members.push(parseMemberLine(line.slice('<member '.length), this.#line, this.#fail))
+        return
+      case '<fin':
+      case '<reset':
+        this.#bare(word, rest)
+        this.steps.push({ kind: 'end', line: this.#line, how: word === '<fin' ? 'fin' : 'reset' })
+        this.#phase = 'end'
+        return
+      default:
+        this.#fail(
+          `expected "# ", "> ", "< ", >cut, >pause, >half-close, <stream, <member, <fin or <reset, found ${JSON.stringify(line.slice(0, 40))}`,
+        )
+    }
+  }
+
+  #expectTalking(why: string): void {
+    if (this.#phase === 'stream') this.#fail('expected <member, <fin or <reset after a stream')
+    if (this.#phase !== 'talk') this.#fail(why)
+  }
+
+  #bare(word: string, rest: readonly string[]): void {
+    if (rest.length > 0) this.#fail(`expected nothing after ${word}`)
+  }
+
+  #wireText(text: string): WireText {
+    const wire = parseWireText(text, this.#fail)
+    return wire.length > 0 ? wire : this.#fail('expected bytes after the marker')
+  }
+
+  readonly #fail = (problem: string): never => {
+    const where = this.#file === undefined ? `line ${this.#line}` : `${this.#file}, line ${this.#line}`
+    throw new BackupError('SESSION_FILE_INVALID', `${where}: ${problem}`, { line: this.#line })
+  }
+}
+
+/** Looks at the client's bytes as the agent will see them, in lines, wherever the file breaks them. */
+const refuseClearPassword = (steps: readonly SessionStep[], fail: (line: number) => never): void => {
+  let text = ''
+  for (const step of steps) {
+    if (step.kind !== 'send') continue
+    text += step.text.map((part) => (Buffer.isBuffer(part) ? part.toString('latin1') : FILLED)).join('')
+    const lines = text.split('\n')
+    if (lines.some((line) => CLEAR_PASSWORD.test(line))) fail(step.line)
+    text = lines.at(-1) ?? ''
+  }
+}
+
+/** Stands for a filled placeholder; no session text can hold it, for it is not a byte. */
+const FILLED = '\u{f000}'
+const CLEAR_PASSWORD = /^password=(?=.)(?!\u{f000}$)/u

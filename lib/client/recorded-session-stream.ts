@@ -1,0 +1,157 @@
+/**
+ * Looks at a stream as it arrives: decodes it, reads the archive in it, remembers what
+ * a session file can say about it.
+ *
+ * A whole archive is proved as the client of a real fetch proves it. A cut one is looked
+ * at for the one thing it has to be: refused by every tar.
+ */
+
+import { createHash } from 'node:crypto'
+
+import { type ArchiveMark, ArchiveProof, RefusedEnds, type TarMember, TarReader } from '../archive/index.ts'
+import { createDecoder, type EncodingName, uuencodedBytes } from '../encodings/index.ts'
+import { BackupError } from '../errors/index.ts'
+
+export interface StreamFacts {
+  readonly archive: 'whole' | 'cut'
+  readonly mark: ArchiveMark | undefined
+  readonly members: readonly TarMember[]
+  /** Bytes of the archive, before encoding. */
+  readonly bytes: number
+  readonly sha256: string
+}
+
+/** What an end in the middle looks like to decoder and proof; everything else is a fault of its own. */
+const CUT_CODES: ReadonlySet<string> = new Set(['ENCODING_TRUNCATED', 'ARCHIVE_TRUNCATED', 'ARCHIVE_METADATA_MISSING'])
+
+export class StreamInspector {
+  readonly #decoder: ReturnType<typeof createDecoder>
+  readonly #frames: FrameSizes | undefined
+  readonly #proof = new ArchiveProof()
+  readonly #reader = new TarReader()
+  readonly #ends = new RefusedEnds()
+  readonly #sha256 = createHash('sha256')
+  readonly #members: TarMember[] = []
+  #mark: ArchiveMark | undefined
+  #bytes = 0
+
+  /** @param blockBytes when given, uuencode must come in the frames that this block size gives */
+  constructor(encoding: EncodingName, blockBytes?: number) {
+    this.#decoder = createDecoder(encoding)
+    this.#frames = encoding === 'uuencode' && blockBytes !== undefined ? new FrameSizes(blockBytes) : undefined
+  }
+
+  /** @throws BackupError `ENCODING_*`, `ARCHIVE_*` when it cannot be the beginning of a good stream */
+  push(wire: Buffer): void {
+    this.#frames?.push(wire)
+    for (const raw of this.#decoder.decode(wire)) this.#take(raw)
+  }
+
+  /** @throws BackupError when the end is neither that of a whole archive nor one that every tar refuses */
+  finish(): StreamFacts {
+    const cut = this.#cutBecause()
+    if (cut !== undefined && this.#bytes > 0 && !this.#ends.isRefusedAt(this.#bytes)) {
+      throw new BackupError(
+        'ARCHIVE_TRUNCATED',
+        `the archive is cut after ${this.#bytes} bytes, where a tar program takes it for whole`,
+        { bytes: this.#bytes },
+        { cause: cut },
+      )
+    }
+    return {
+      archive: cut === undefined ? 'whole' : 'cut',
+      mark: this.#mark,
+      members: this.#members,
+      bytes: this.#bytes,
+      sha256: this.#sha256.digest('hex'),
+    }
+  }
+
+  #take(raw: Buffer): void {
+    this.#bytes += raw.length
+    this.#sha256.update(raw)
+    this.#ends.push(raw)
+    this.#proof.push(raw)
+    for (const event of this.#reader.push(raw)) {
+      if (event.type === 'mark') this.#mark = event.mark
+      if (event.type === 'member') this.#members.push(event.member)
+    }
+  }
+
+  #cutBecause(): BackupError | undefined {
+    try {
+      for (const raw of this.#decoder.end()) this.#take(raw)
+      this.#proof.finish()
+      return undefined
+    } catch (error) {
+      if (error instanceof BackupError && CUT_CODES.has(error.code)) return error
+      throw error
+    }
+  }
+}
+
+const PREFIX_BYTES = 4
+/** A deployed client stops at a frame longer than this many times the block size. Source: wire-facts, "Stream". */
+const DEPLOYED_CLIENT_FACTOR = 1.38
+
+/**
+ * Checks that the frames of uuencode are those the client asked for, which reads a frame at a time.
+ *
+ * All but the last are equal, none is longer than a deployed client takes; and where a
+ * whole block fits into that, they carry a whole block.
+ */
+class FrameSizes {
+  readonly #blockBytes: number
+  readonly #prefix = Buffer.alloc(PREFIX_BYTES)
+  #prefixHave = 0
+  #bodyLeft = 0
+  #frames = 0
+  #lastBytes = 0
+  #usualBytes: number | undefined
+
+  constructor(blockBytes: number) {
+    const whole = uuencodedBytes(blockBytes)
+    this.#blockBytes = blockBytes
+    this.#usualBytes = whole <= this.#maxBytes() ? whole : undefined
+  }
+
+  push(wire: Buffer): void {
+    for (let at = 0; at < wire.length; ) {
+      if (this.#bodyLeft > 0) {
+        const taken = Math.min(this.#bodyLeft, wire.length - at)
+        this.#bodyLeft -= taken
+        at += taken
+        continue
+      }
+      const taken = wire.copy(this.#prefix, this.#prefixHave, at)
+      this.#prefixHave += taken
+      at += taken
+      if (this.#prefixHave === PREFIX_BYTES) this.#open(this.#prefix.readUInt32BE())
+    }
+  }
+
+  #open(bodyBytes: number): void {
+    if (this.#frames > 0) {
+      this.#usualBytes ??= this.#lastBytes
+      if (this.#lastBytes !== this.#usualBytes) this.#refuse(`${this.#lastBytes} in one that is not the last`)
+    }
+    this.#frames += 1
+    this.#prefixHave = 0
+    this.#bodyLeft = bodyBytes
+    this.#lastBytes = bodyBytes
+    if (bodyBytes > (this.#usualBytes ?? this.#maxBytes())) this.#refuse(`${bodyBytes}`)
+  }
+
+  #maxBytes(): number {
+    return DEPLOYED_CLIENT_FACTOR * this.#blockBytes
+  }
+
+  #refuse(found: string): never {
+    const usual = this.#usualBytes ?? `at most ${Math.floor(this.#maxBytes())}`
+    throw new BackupError(
+      'ENCODING_CORRUPT',
+      `expected frames of ${usual} bytes for blocks of ${this.#blockBytes}, only the last shorter, found ${found} (frame ${this.#frames})`,
+      { frame: this.#frames },
+    )
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A recorded session: what a client said, what the agent answered, and how it ended.
+ *
+ *     # kv-backup-agent wire session 1     first line, always
+ *     # any other comment
+ *     > 0.76.1\n                           the client's bytes
+ *     >cut                                 what follows leaves in a write of its own
+ *     >pause 200                           the same, and so many milliseconds later
+ *     >half-close                          the client closes its half
+ *     < READY\n                            the agent's bytes, a line at a time
+ *     < sid={sid}\n                        a placeholder for what differs from run to run
+ *     <stream encoding=uuencode archive=whole members=2
+ *     <member directory db
+ *     <member file db/t.ibd 1024           what must hold of the stream
+ *     <fin                                 or <reset: how the agent ended it
+ *
+ * Bytes are printable ASCII; all others are `\n`, `\r`, `\t`, `\\`, `\{` or `\xHH`, so
+ * that nothing invisible can differ. A newline is never implied. Placeholders: in the
+ * client's lines `{password}`, filled at replay, because a session file holds no secret;
+ * in the agent's lines also `{text}` (anything but a newline), `{version}` (numbers with
+ * dots between) and `{sid}` (anything, and the same everywhere).
+ *
+ * Types only. The text is read in `recorded-session-parser.ts`, written in
+ * `recorded-session-writer.ts`.
+ */
+
+import type { EncodingName } from '../encodings/index.ts'
+
+/** First line of every session file; the number changes when an old reader would misread a new file. */
+export const SESSION_MAGIC = '# kv-backup-agent wire session '
+export const SESSION_FORMAT = 1
+
+export const PLACEHOLDERS = ['password', 'sid', 'text', 'version'] as const
+export type PlaceholderName = (typeof PLACEHOLDERS)[number]
+
+/** Bytes, with placeholders between them. */
+export type WireText = readonly (Buffer | { readonly placeholder: PlaceholderName })[]
+
+/** What must hold of a stream; what is absent is not looked at. */
+export interface ExpectedStream {
+  readonly encoding: EncodingName
+  /** `whole`: proved from its first byte to its end. `cut`: stops where GNU tar refuses to. */
+  readonly archive: 'whole' | 'cut'
+  /** The block size the client asked for: uuencode comes in the frames that gives. */
+  readonly blockBytes?: number | undefined
+  readonly engine?: string | undefined
+  readonly members?: number | undefined
+  /** Bytes of the archive, before encoding. */
+  readonly bytes?: number | undefined
+  /** Digest of the archive: for those that are the same on every machine. */
+  readonly sha256?: string | undefined
+  /** When there are any, all members in this order. */
+  readonly memberList: readonly ExpectedMember[]
+}
+
+export interface ExpectedMember {
+  readonly line: number
+  readonly type: 'file' | 'directory'
+  readonly path: string
+  /** Absent: any size. */
+  readonly sizeBytes?: number | undefined
+}
+
+/** One line of the file; `line` is its number, from 1. */
+export type SessionStep = { readonly line: number } & (
+  | { readonly kind: 'comment'; readonly text: string }
+  | { readonly kind: 'send'; readonly text: WireText }
+  | { readonly kind: 'cut' }
+  | { readonly kind: 'pause'; readonly milliseconds: number }
+  | { readonly kind: 'half-close' }
+  | { readonly kind: 'answer'; readonly text: WireText }
+  | { readonly kind: 'stream'; readonly expected: ExpectedStream }
+  | { readonly kind: 'end'; readonly how: SessionEnd }
+)
+
+/** How the agent ended the connection: cleanly, or with a reset. */
+export type SessionEnd = 'fin' | 'reset'
+
+export interface RecordedSession {
+  /** Where it was read from, for messages; absent for a text. */
+  readonly file?: string | undefined
+  readonly steps: readonly SessionStep[]
+}
+
+/** The client's side of a session. */
+export const clientSteps = (session: RecordedSession): readonly SessionStep[] =>
+  session.steps.filter(({ kind }) => CLIENT_KINDS.has(kind))
+
+const CLIENT_KINDS: ReadonlySet<string> = new Set(['send', 'cut', 'pause', 'half-close'])

@@ -1,0 +1,33 @@
+/**
+ * The library's door: what orchestration code needs.
+ *
+ * Start an agent, fetch a backup, verify it, restore it, replay a recorded session in
+ * your own tests. Everything here is typed, and every failure is a `BackupError` whose
+ * `code` stands in `CATALOGUE`. Examples that run: README, "As a library".
+ */
+
+export { type RunningAgent, startAgent } from './agent/index.ts'
+export {
+  type BackupFetch,
+  type FetchOptions,
+  type FetchProgress,
+  type FetchTarget,
+  fetchBackup,
+  parseSession,
+  type RecordedSession,
+  type Replay,
+  type ReplayOptions,
+  readSession,
+  replaySession,
+  type Receipt,
+  type Restoration,
+  type RestoreOptions,
+  restoreBackup,
+  type Verification,
+  type VerifyOptions,
+  verifyBackup,
+} from './client/index.ts'
+export type { AgentSettings, EngineChoice } from './config/index.ts'
+export type { ArchiveFacts } from './archive/index.ts'
+export { BackupError, CATALOGUE, type ErrorCode, EXIT, type ExitStatus, type Facts } from './errors/index.ts'
+export { createLogger, type Logger } from './log/index.ts'
