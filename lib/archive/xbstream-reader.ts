@@ -1,0 +1,348 @@
+/**
+ * Reads an xbstream, a piece at a time, and says what happens to which file.
+ *
+ *     XBSTCK01 · flags u8 · type u8 · path length u32 · path      every chunk
+ *         S: map entries u32
+ *         P, S: payload length u64 · offset u64 · CRC32 u32
+ *         S: map entries × (skip u32, write u32)
+ *         P, S: payload
+ *         E: nothing; the file is whole
+ *
+ * All numbers are little-endian. A payload is handed on as it arrives, so nothing but
+ * a header is ever kept; its checksum is compared when its last byte has passed, and a
+ * wrong one throws then. Whoever consumes the events must not call the result whole
+ * before `end` has returned: a failed backup program can leave a stream that looks fine.
+ *
+ * Pure: no file, no clock. Format: PROTOCOL.md, "xbstream".
+ */
+
+import { crc32 } from 'node:zlib'
+
+import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
+import { checkSafePath, showPath } from './safe-path.ts'
+
+/** What a stretch of the stream means for one file. `bytes` is a view of the chunk that was pushed. */
+export type XbEvent =
+  | { readonly type: 'data'; readonly path: string; readonly bytes: Buffer }
+  | { readonly type: 'hole'; readonly path: string; readonly zeroBytes: number }
+  | { readonly type: 'end'; readonly path: string }
+
+/**
+ * Limits on what a header may claim. Each is checked before memory is taken.
+ */
+export const XBSTREAM_LIMITS = Object.freeze({
+  /** The programs themselves refuse 512 and more. */
+  pathBytes: 511,
+  /**
+   * No memory hangs on this one, payloads pass through. Chunks of files stay near 10 MiB, but a redo log that is
+   * mapped into memory is written in one chunk, and `innodb_log_file_size` may be 512 GiB.
+   */
+  payloadBytes: 2 ** 39,
+  /** A write of 10 MiB in pieces of 512 bytes has 20480; this is six times as many, 1 MiB of map. */
+  mapEntries: 131_072,
+  /** Threads of the backup program, and one for the redo log; `parallel=4` had 5 open at most. */
+  openFiles: 4096,
+  /** As many as a receiver takes (`NAME_LIMITS`). They are remembered, so that none comes twice: 100 bytes each. */
+  files: 2 ** 21,
+})
+
+const MAGIC = Buffer.from('XBSTCK01', 'latin1')
+const HEAD_BYTES = MAGIC.length + 1 + 1 + 4
+const LENGTHS_BYTES = 8 + 8 + 4
+const MAP_COUNT_BYTES = 4
+const MAP_ENTRY_BYTES = 8
+
+/** Flag bit: a reader that does not know the type of the chunk may skip it. */
+const IGNORABLE = 1
+
+const PAYLOAD = 0x50 // P
+const SPARSE = 0x53 // S
+const EOF = 0x45 // E
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const NOTHING = Buffer.alloc(0)
+
+/** What the reader is waiting for. `broken` is final. */
+type State = 'head' | 'path' | 'mapCount' | 'lengths' | 'map' | 'payload' | 'broken'
+
+export class XbstreamReader {
+  #state: State = 'head'
+  /** Header parts are gathered here: they are small, and may be cut anywhere. */
+  readonly #scratch = Buffer.alloc(XBSTREAM_LIMITS.pathBytes)
+  #gathered: Buffer = this.#scratch
+  #have = 0
+  #needed = HEAD_BYTES
+
+  /** Bytes consumed, and where the chunk that is being read began: every error names it. */
+  #at = 0
+  #chunkAt = 0
+
+  // The chunk that is being read.
+  #type = 0
+  #skipped = false // unknown and ignorable
+  #path = ''
+  #map: Buffer = NOTHING
+  #mapAt = 0
+  #pieceLeft = 0 // bytes until the next map entry
+  #payloadBytes = 0
+  #payloadLeft = 0
+  #nextOffset = 0
+  #crc = 0
+  #expectedCrc = 0
+
+  /** Files that are not closed yet, with the offset their next chunk must have. */
+  readonly #open = new Map<string, number>()
+  readonly #closed = new Set<string>()
+
+  /** Bytes of the stream that were read. */
+  get bytesRead(): number {
+    return this.#at
+  }
+
+  /** Files that were closed. */
+  get files(): number {
+    return this.#closed.size
+  }
+
+  /**
+   * Takes the next bytes of the stream and yields what they mean. Run it to its end before the next `push`.
+   *
+   * @throws BackupError `XBSTREAM_*`, or `ARCHIVE_PATH_UNSAFE`; its facts say at which byte the chunk began
+   */
+  *push(chunk: Buffer): Generator<XbEvent, void, undefined> {
+    if (this.#state === 'broken') throw new Error('bug: XbstreamReader fed after it refused the stream')
+    let at = 0
+    while (at < chunk.length) {
+      const wanted = this.#state === 'payload' ? this.#payloadStep() : this.#needed - this.#have
+      const bytes = chunk.subarray(at, at + wanted)
+      at += bytes.length
+      this.#at += bytes.length
+      if (this.#state === 'payload') {
+        this.#crc = crc32(bytes, this.#crc)
+        this.#payloadLeft -= bytes.length
+        this.#pieceLeft -= bytes.length
+        if (!this.#skipped) yield { type: 'data', path: this.#path, bytes }
+      } else {
+        bytes.copy(this.#gathered, this.#have)
+        this.#have += bytes.length
+        if (this.#have < this.#needed) continue
+        this.#advance()
+        // `advance` leaves the type behind when it has seen a whole closing chunk.
+        if (this.#state === 'head') yield { type: 'end', path: this.#path }
+      }
+      yield* this.#skipHoles()
+      if (this.#state === 'payload' && this.#payloadLeft === 0) this.#closeChunk()
+    }
+  }
+
+  /**
+   * Says that the stream has ended.
+   *
+   * @throws BackupError `XBSTREAM_TRUNCATED` inside a chunk, `XBSTREAM_FILE_OPEN` when a file was never closed
+   */
+  end(): void {
+    if (this.#state === 'broken') throw new Error('bug: XbstreamReader ended after it refused the stream')
+    if (this.#state !== 'head' || this.#have > 0) {
+      const missing = this.#state === 'payload' ? this.#payloadLeft : this.#needed - this.#have
+      this.#break('XBSTREAM_TRUNCATED', `the stream stops at byte ${this.#at}, at least ${missing} bytes too early`, {
+        missingBytes: missing,
+      })
+    }
+    if (this.#open.size > 0) {
+      const names = [...this.#open.keys()].slice(0, 5)
+      const more = this.#open.size > names.length ? ` and ${this.#open.size - names.length} more` : ''
+      this.#break(
+        'XBSTREAM_FILE_OPEN',
+        `the stream ends after ${this.#at} bytes, but never closed ${names.map(showPath).join(', ')}${more}`,
+        { open: this.#open.size, files: names },
+      )
+    }
+  }
+
+  /** Bytes of payload that belong to one event: up to the next hole. */
+  #payloadStep(): number {
+    return this.#type === SPARSE ? Math.min(this.#payloadLeft, this.#pieceLeft) : this.#payloadLeft
+  }
+
+  /** A part of a header is there: reads it and says what comes next. */
+  #advance(): void {
+    const part = this.#gathered
+    switch (this.#state) {
+      case 'head': {
+        if (!part.subarray(0, MAGIC.length).equals(MAGIC)) {
+          const found = part.subarray(0, MAGIC.length).toString('latin1')
+          this.#break('XBSTREAM_CORRUPT', `expected the chunk magic "XBSTCK01", found ${showPath(found)}`)
+        }
+        this.#readType(part.readUInt8(MAGIC.length), part.readUInt8(MAGIC.length + 1))
+        const pathBytes = part.readUInt32LE(MAGIC.length + 2)
+        if (pathBytes === 0) this.#break('XBSTREAM_CORRUPT', 'expected a name, found one of 0 bytes')
+        this.#limit('a name', pathBytes, XBSTREAM_LIMITS.pathBytes)
+        this.#gather('path', pathBytes)
+        return
+      }
+      case 'path':
+        this.#path = this.#readPath(part.subarray(0, this.#needed))
+        if (this.#type === EOF) this.#closeFile()
+        else if (this.#type === SPARSE) this.#gather('mapCount', MAP_COUNT_BYTES)
+        else this.#gather('lengths', LENGTHS_BYTES)
+        return
+      case 'mapCount': {
+        const entries = part.readUInt32LE(0)
+        this.#limit('a sparse map', entries, XBSTREAM_LIMITS.mapEntries)
+        this.#map = Buffer.alloc(entries * MAP_ENTRY_BYTES)
+        this.#gather('lengths', LENGTHS_BYTES)
+        return
+      }
+      case 'lengths':
+        this.#readLengths(part)
+        if (this.#map.length > 0) this.#gather('map', this.#map.length, this.#map)
+        else this.#beginPayload()
+        return
+      case 'map':
+        this.#beginPayload()
+        return
+      case 'payload':
+      case 'broken':
+        throw new Error(`bug: XbstreamReader has no header to read while ${this.#state}`)
+    }
+  }
+
+  #gather(state: State, needed: number, into: Buffer = this.#scratch): void {
+    if (state === 'head') this.#chunkAt = this.#at
+    this.#state = state
+    this.#gathered = into
+    this.#have = 0
+    this.#needed = needed
+  }
+
+  #readType(flags: number, type: number): void {
+    const known = type === PAYLOAD || type === SPARSE || type === EOF
+    if (!known && (flags & IGNORABLE) === 0) {
+      const shown = showPath(String.fromCharCode(type))
+      this.#break('XBSTREAM_CHUNK_UNKNOWN', `expected a chunk of type "P", "S" or "E", found ${shown}`, {
+        chunkType: type,
+      })
+    }
+    this.#type = type
+    this.#skipped = !known
+    this.#map = NOTHING
+  }
+
+  #readPath(bytes: Buffer): string {
+    const path = this.#decode(bytes)
+    if (this.#skipped) return path
+    let safe: string
+    try {
+      safe = checkSafePath(path)
+    } catch (error) {
+      this.#state = 'broken'
+      throw error
+    }
+    if (this.#closed.has(safe)) {
+      this.#break('XBSTREAM_AFTER_END', `found a chunk for ${showPath(safe)}, which was already closed`, { path: safe })
+    }
+    if (!this.#open.has(safe)) {
+      this.#limit('the number of open files', this.#open.size + 1, XBSTREAM_LIMITS.openFiles)
+      this.#limit('the number of files', this.#open.size + this.#closed.size + 1, XBSTREAM_LIMITS.files)
+    }
+    return safe
+  }
+
+  #decode(bytes: Buffer): string {
+    try {
+      return UTF8.decode(bytes)
+    } catch (cause) {
+      this.#state = 'broken'
+      const path = showPath(bytes.toString('latin1'))
+      throw new BackupError('ARCHIVE_PATH_UNSAFE', `expected a name in UTF-8, found ${path}`, { path }, { cause })
+    }
+  }
+
+  #readLengths(part: Buffer): void {
+    this.#payloadBytes = this.#u64(part, 0, 'a payload length')
+    const offset = this.#u64(part, 8, 'an offset')
+    this.#expectedCrc = part.readUInt32LE(16)
+    this.#limit('a payload', this.#payloadBytes, XBSTREAM_LIMITS.payloadBytes)
+    if (this.#skipped) return
+    const expected = this.#open.get(this.#path) ?? 0
+    if (offset !== expected) {
+      this.#break(
+        'XBSTREAM_OFFSET',
+        `expected the next chunk of ${showPath(this.#path)} at offset ${expected}, found ${offset}`,
+        { path: this.#path, expected, found: offset },
+      )
+    }
+    this.#nextOffset = offset
+  }
+
+  /** Headers are read: what follows are bytes of the file, or in a sparse chunk the first hole. */
+  #beginPayload(): void {
+    this.#state = 'payload'
+    this.#payloadLeft = this.#payloadBytes
+    this.#crc = crc32(this.#map)
+    this.#mapAt = 0
+    this.#pieceLeft = 0
+    if (this.#type !== SPARSE) return
+
+    let skips = 0
+    let writes = 0
+    for (let at = 0; at < this.#map.length; at += MAP_ENTRY_BYTES) {
+      skips += this.#map.readUInt32LE(at)
+      writes += this.#map.readUInt32LE(at + 4)
+    }
+    if (writes !== this.#payloadBytes) {
+      this.#break('XBSTREAM_CORRUPT', `expected a sparse map of ${this.#payloadBytes} bytes, found one of ${writes}`, {
+        path: this.#path,
+      })
+    }
+    this.#nextOffset += skips
+  }
+
+  /** Yields the holes that stand before the next byte of payload, or behind the last. */
+  *#skipHoles(): Generator<XbEvent, void, undefined> {
+    while (this.#state === 'payload' && this.#pieceLeft <= 0 && this.#mapAt < this.#map.length) {
+      const zeroBytes = this.#map.readUInt32LE(this.#mapAt)
+      this.#pieceLeft = this.#map.readUInt32LE(this.#mapAt + 4)
+      this.#mapAt += MAP_ENTRY_BYTES
+      if (zeroBytes > 0) yield { type: 'hole', path: this.#path, zeroBytes }
+    }
+  }
+
+  #closeChunk(): void {
+    if (this.#crc !== this.#expectedCrc) {
+      const hex = (crc: number) => crc.toString(16).padStart(8, '0')
+      this.#break(
+        'XBSTREAM_CHECKSUM',
+        `expected checksum ${hex(this.#expectedCrc)} for a chunk of ${showPath(this.#path)}, found ${hex(this.#crc)}`,
+        { path: this.#path },
+      )
+    }
+    if (!this.#skipped) this.#open.set(this.#path, this.#nextOffset + this.#payloadBytes)
+    this.#gather('head', HEAD_BYTES)
+  }
+
+  #closeFile(): void {
+    this.#open.delete(this.#path)
+    this.#closed.add(this.#path)
+    this.#gather('head', HEAD_BYTES)
+  }
+
+  #u64(part: Buffer, at: number, what: string): number {
+    const value = part.readBigUInt64LE(at)
+    if (value > Number.MAX_SAFE_INTEGER) {
+      this.#break('XBSTREAM_LIMIT', `expected ${what} below 2^53, found ${value}`, { path: this.#path })
+    }
+    return Number(value)
+  }
+
+  #limit(what: string, found: number, limit: number): void {
+    if (found > limit) {
+      this.#break('XBSTREAM_LIMIT', `expected ${what} of at most ${limit}, found ${found}`, { found, limit })
+    }
+  }
+
+  #break(code: ErrorCode, message: string, facts: Facts = {}): never {
+    this.#state = 'broken'
+    throw new BackupError(code, `${message} (xbstream chunk at byte ${this.#chunkAt})`, { ...facts, at: this.#chunkAt })
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Turns an xbstream into a tar archive, in one pass and with bounded memory.
+ *
+ *     source ─▶ XbstreamReader ─▶ TarAssembly ─▶ TarWriter ─▶ yielded
+ *                                   │    ▲
+ *                                   ▼    │
+ *                                 memory, spool
+ *
+ * Driven from its end: nothing is read from the source while nobody asks for bytes.
+ * The end of the archive is made only after `beforeEnd` has returned.
+ */
+
+import { MetadataSeen } from './metadata-seen.ts'
+import { Spool, type SpoolSettings } from './spool.ts'
+import { TarAssembly, type TarAssemblyOptions } from './tar-assembly.ts'
+import { TarWriter } from './tar-writer.ts'
+import type { ArchiveMark, TarSummary } from './types.ts'
+import { untilAborted } from './until-aborted.ts'
+import { XbstreamReader } from './xbstream-reader.ts'
+
+export interface XbstreamToTarOptions extends TarAssemblyOptions {
+  readonly mark: ArchiveMark
+  /** Bound on the bytes of files that wait in memory. One file takes a quarter of it at most. */
+  readonly memoryBytes: number
+  /** Where files wait that are too large for memory and of unknown size. Needs room for the redo log at least. */
+  readonly spool: SpoolSettings
+  /** Modification time of every member: an xbstream carries none. */
+  readonly mtimeMs: number
+  /** Awaited when the last member's last byte was yielded. When it throws, the archive never gets its end. */
+  beforeEnd(summary: TarSummary): Promise<void>
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The archive's bytes, in order.
+ *
+ * Returning means that the source ended as an xbstream must, and that `beforeEnd` agreed. In every other case it
+ * throws; the spool and the source are given up then, as they are when the consumer stops early.
+ *
+ * @throws BackupError `XBSTREAM_*`, `ARCHIVE_PATH_UNSAFE`, `ARCHIVE_MEMBER_LONGER`, `ARCHIVE_SPOOL_FULL`,
+ *   `ARCHIVE_SPOOL_IO`; the signal's reason; whatever `source` or `beforeEnd` throw
+ */
+export async function* xbstreamToTar(
+  source: AsyncIterable<Buffer>,
+  options: XbstreamToTarOptions,
+): AsyncGenerator<Buffer> {
+  const { signal } = options
+  const reader = new XbstreamReader()
+  const writer = new TarWriter()
+  const spool = new Spool(options.spool)
+  const assembly = new TarAssembly(writer, spool, options)
+  const metadata = new MetadataSeen()
+
+  const giveUp = async (): Promise<void> => {
+    writer.destroy()
+    await spool.close()
+  }
+  // While the consumer is busy elsewhere nothing here runs; the disk is given back without it.
+  const onAbort = () => void giveUp().catch(() => {})
+  signal?.addEventListener('abort', onAbort)
+  try {
+    await writer.begin(options.mark)
+    yield* writer.ready()
+    for await (const chunk of untilAborted(source, signal)) {
+      for (const event of reader.push(chunk)) {
+        if (event.type === 'data') yield* assembly.take(event.path, event.bytes)
+        else if (event.type === 'hole') yield* assembly.takeHole(event.path, event.zeroBytes)
+        else {
+          metadata.see(event.path)
+          yield* assembly.end(event.path)
+        }
+      }
+    }
+    reader.end()
+    signal?.throwIfAborted()
+    await options.beforeEnd({
+      members: writer.members,
+      archiveBytes: writer.archiveBytes,
+      contentBytes: writer.contentBytes,
+      xbstreamBytes: reader.bytesRead,
+      padded: assembly.padded,
+      metadata: metadata.found,
+      peakMemoryBytes: assembly.peakMemoryBytes,
+      peakSpoolBytes: spool.peakBytes,
+    })
+    signal?.throwIfAborted()
+    writer.finish()
+    yield* writer.ready()
+  } catch (error) {
+    // What breaks because the abort took it away is not what went wrong.
+    throw signal?.aborted === true ? signal.reason : error
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    await giveUp()
+  }
+}
