@@ -53,6 +53,10 @@ const catalogue = <Code extends string>(entries: Record<Code, Entry>): Readonly<
   Object.freeze(entries)
 
 export const CATALOGUE = catalogue({
+  // scratch: files that nobody else sees
+  SCRATCH_NO_ROOM: { exit: EXIT.local, meaning: 'the disk for scratch files is full, or down to its reserve' },
+  SCRATCH_IO: { exit: EXIT.local, meaning: 'a scratch file cannot be made, written or read back' },
+
   // protocol: the words on the wire
   PROTOCOL_LINE_TOO_LONG: { exit: EXIT.refused, meaning: 'a line is longer than the limit' },
   PROTOCOL_BLOCK_TOO_LARGE: { exit: EXIT.refused, meaning: 'a block is larger than the limit' },
@@ -101,6 +105,10 @@ export const CATALOGUE = catalogue({
 
   // flow: bytes held back, deadlines
   FLOW_STALLED: { exit: EXIT.network, meaning: 'no byte moved for longer than the limit' },
+  FLOW_STALLED_LOCKED: {
+    exit: EXIT.failed,
+    meaning: 'the receiver held the backup up while the database was locked; it was given up to free the locks',
+  },
 
   // engines: the programs that make the backup
   ENGINE_NOT_FOUND: { exit: EXIT.engine, meaning: 'no backup program was found' },
@@ -118,6 +126,17 @@ export const CATALOGUE = catalogue({
   ENGINE_REDO_OVERRUN: { exit: EXIT.failed, meaning: 'the server overwrote redo log that was not copied yet' },
   ENGINE_DIRECTORY: { exit: EXIT.failed, meaning: 'the directory cannot be backed up as it is' },
   ENGINE_PREPARE: { exit: EXIT.engine, meaning: 'the backup could not be prepared' },
+
+  // history: the journal of jobs
+  HISTORY_DIRECTORY: { exit: EXIT.local, meaning: 'the state directory cannot be used' },
+  HISTORY_UNSAFE: {
+    exit: EXIT.local,
+    meaning: 'the state directory or a file in it belongs to another user or is open to others',
+  },
+  HISTORY_FULL: { exit: EXIT.local, meaning: 'there is no room for a line of the history' },
+  HISTORY_IO: { exit: EXIT.local, meaning: 'the history cannot be read or written' },
+  HISTORY_PROCESS: { exit: EXIT.local, meaning: 'the system does not say when a process started' },
+  HISTORY_ENDED: { exit: EXIT.failed, meaning: 'the history says already how this job ended' },
 
   // jobs: admission and verdict
   JOB_BUSY: { exit: EXIT.refused, meaning: 'another backup of this server is running' },

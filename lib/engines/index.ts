@@ -1,0 +1,20 @@
+/** Door of the room `engines`: the only room that starts programs. */
+
+export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
+export { findEngine } from './find-engine.ts'
+export { type PrepareOrder, prepareBackup } from './prepare.ts'
+export type {
+  BinlogCoordinates,
+  Engine,
+  EngineIdentity,
+  EngineLog,
+  EngineName,
+  EngineOrder,
+  EngineOutcome,
+  EngineProgress,
+  EngineRun,
+  EngineSettings,
+  FilesRun,
+  LogSequenceNumbers,
+  XbstreamRun,
+} from './types.ts'

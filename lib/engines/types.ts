@@ -1,0 +1,135 @@
+/**
+ * The words of the room `engines`: what an engine is, how it is started, what it hands over, how it ended.
+ *
+ * Types only. An engine is started once per backup; whoever starts it reads what it
+ * hands over and then asks `settled` how it went. End of output is not success.
+ */
+
+import type { ArchiveEntry } from '../archive/index.ts'
+import type { BackupError } from '../errors/index.ts'
+
+export type EngineName = 'mariadb-backup' | 'xtrabackup' | 'directory'
+
+/** Which engine it is, as the log, the answer and the archive's mark say it. */
+export interface EngineIdentity {
+  readonly name: EngineName
+  /** Version of the program, `10.11.19`; for the engine `directory`, which has no program, `1`. */
+  readonly version: string
+  /** Absolute path of the program, or `undefined` where there is none. */
+  readonly program: string | undefined
+}
+
+/** What the operator decided about the engine. */
+export interface EngineSettings {
+  /** `auto`: a given `directory` is taken; else mariadb-backup, else xtrabackup, whichever is installed. */
+  readonly engine: EngineName | 'auto'
+  /** Data directory of a stopped server, or a snapshot of one. */
+  readonly directory?: string | undefined
+  /** Unix socket of the server. */
+  readonly socket?: string | undefined
+  /** Option file of the operator, read before ours. Without it no option file of the host is read. */
+  readonly defaultsFile?: string | undefined
+  readonly datadir?: string | undefined
+  /** Private 0700 directory for short-lived files. */
+  readonly runtimeDirectory: string
+  /** Where programs are looked for, in the form of `PATH`; without it the agent's own `PATH`. */
+  readonly searchPath?: string | undefined
+  /** How long the engine may wait for its first lock when another backup of the server holds it. */
+  readonly startupWaitSeconds?: number | undefined
+}
+
+/** Given to an engine for one backup. */
+export interface EngineOrder {
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  /** Ends the backup: its child's whole process group, or the reading of the directory. */
+  readonly signal: AbortSignal
+  readonly log: EngineLog
+}
+
+/** The part of a pino logger that this room needs. */
+export interface EngineLog {
+  debug(facts: object, message: string): void
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+}
+
+export interface Engine {
+  readonly identity: EngineIdentity
+  /** Whether a backup needs a user of the database. */
+  readonly needsLogin: boolean
+  /**
+   * Starts one backup.
+   *
+   * @throws BackupError when nothing could be started; everything later is told by `settled`
+   */
+  start(order: EngineOrder): Promise<EngineRun>
+}
+
+/** Where a running engine is. */
+export interface EngineProgress {
+  /** `connecting`, then the stages in the engine's own words (`START`, `FLUSH`, `BLOCK_DDL`, `BLOCK_COMMIT`, `END`), at last `done`. */
+  readonly stage: string
+  /** Files begun so far. */
+  readonly files: number
+  readonly lastFile: string | undefined
+}
+
+/** Where the server's binary log stood at the instant the backup shows. */
+export interface BinlogCoordinates {
+  readonly binlogFile?: string
+  readonly binlogPosition?: number
+  readonly gtid?: string
+}
+
+/** Log sequence numbers, as decimal text: they pass 2^53. */
+export interface LogSequenceNumbers {
+  /** The base of the next incremental backup. */
+  readonly checkpoint?: string
+  /** The redo log was copied from here … */
+  readonly from?: string
+  /** … to here. */
+  readonly to?: string
+}
+
+/** How an engine ended. */
+export interface EngineOutcome {
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  /** Whether `completed OK!` ended its words. An engine without a program says so by having read everything unchanged. */
+  readonly saidOk: boolean
+  /** `undefined` only for a success. */
+  readonly failure: BackupError | undefined
+  readonly coordinates: BinlogCoordinates
+  readonly lsn: LogSequenceNumbers
+  /** The end of stderr, at most 64 KiB, redacted. */
+  readonly lastLines: readonly string[]
+  readonly stderrBytes: number
+}
+
+interface Running {
+  progress(): EngineProgress
+  /** Never rejects. Resolves when the child is reaped and its output closed, or the directory is let go of. */
+  readonly settled: Promise<EngineOutcome>
+}
+
+/** A running program that writes an xbstream. */
+export interface XbstreamRun extends Running {
+  readonly kind: 'xbstream'
+  /** Standard output of the child. Read it, or cancel: the child waits for its reader. */
+  readonly output: AsyncIterable<Buffer>
+  /** Bytes of a file the child holds open at this moment, by the name it has in the stream. */
+  sizeOf(path: string): number | undefined
+  /** Also the id of its process group. */
+  readonly pid: number
+}
+
+/** Files read by ourselves. */
+export interface FilesRun extends Running {
+  readonly kind: 'files'
+  readonly entries: AsyncIterable<ArchiveEntry>
+  /** Known before the first byte: members, directories included, and the sum of their sizes. */
+  readonly totals: { readonly entries: number; readonly bytes: number }
+}
+
+export type EngineRun = XbstreamRun | FilesRun

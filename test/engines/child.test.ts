@@ -1,0 +1,216 @@
+import { once } from 'node:events'
+
+import { afterAll, describe, expect, test } from '@jest/globals'
+
+import { type Child, type ChildOrder, startChild } from '../../lib/engines/child.ts'
+import { LastLines } from '../../lib/engines/last-lines.ts'
+import { StderrLines } from '../../lib/engines/stderr-lines.ts'
+import { BackupError } from '../../lib/errors/index.ts'
+import { drain, fixture, groupHasEnded, hasEnded, isThere, never, readAll, Scratch, until } from './stand-ins.ts'
+
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
+
+const start = (program: string, more: Partial<ChildOrder> = {}): Promise<Child> =>
+  startChild({
+    program: fixture(program),
+    args: [],
+    environment: { PATH: '/usr/bin:/bin' },
+    workingDirectory: scratch.path,
+    signal: never(),
+    onStderr: () => {},
+    ...more,
+  })
+
+describe('a child', () => {
+  test('leads a process group of its own', async () => {
+    const child = await start('shows-its-option-file', { args: [], descriptor3: 0 })
+
+    const words = (await readAll(child.stdout)).toString().trim().split('\n').at(-1)
+
+    expect(words?.trim().split(/\s+/)).toEqual([String(child.pid), String(child.pid)])
+    await child.settled
+  })
+
+  test('sees the environment it was given and nothing else', async () => {
+    process.env['MYSQL_PWD'] = 'inherited'
+    const child = await start('shows-its-option-file', {
+      environment: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+      descriptor3: 0,
+    })
+
+    const environment = (await readAll(child.stdout)).toString().split('==\n')[1]?.trim().split('\n')
+    delete process.env['MYSQL_PWD']
+
+    // A shell adds these three by itself.
+    expect(environment?.filter((line) => !/^(PWD|OLDPWD|_)=/.test(line))).toEqual(['LC_ALL=C', 'PATH=/usr/bin:/bin'])
+  })
+
+  test('waits for the reader of its output, instead of filling our memory', async () => {
+    const abort = new AbortController()
+    const child = await start('writes-then-hangs', { signal: abort.signal })
+
+    await once(child.stdout, 'readable')
+    const heldBytes = child.stdout.readableLength
+    abort.abort(new Error('enough'))
+    await child.settled
+
+    expect(heldBytes).toBeLessThanOrEqual(child.stdout.readableHighWaterMark + 65_536)
+  })
+
+  test('has its stderr drained though nobody reads its output, and memory stays bounded', async () => {
+    const lines = new StderrLines()
+    const last = new LastLines()
+    let longest = 0
+
+    const child = await start('floods-stderr', {
+      onStderr: (chunk) => {
+        for (const line of lines.push(chunk)) {
+          longest = Math.max(longest, line.length)
+          last.push(line)
+        }
+      },
+    })
+    const bytes = drain(child.stdout)
+    const end = await child.settled
+
+    expect(end).toEqual({ exitCode: 0, signal: undefined })
+    expect(await bytes).toBe(6)
+    expect(lines.bytes).toBeGreaterThan(40_000_000)
+    expect(longest).toBe(8192)
+    expect(last.lines().join('\n').length).toBeLessThanOrEqual(64 * 1024)
+    expect(last.lines().at(-1)).toContain('completed OK!')
+  })
+
+  test.each([
+    ['says-ok-but-exits-1', 6],
+    ['dies-midway', 100_000],
+  ])('loses nothing of its output when its reader comes after its end: %s', async (program, bytes) => {
+    const child = await start(program)
+    await until(() => !isThere(child.pid))
+
+    const read = await drain(child.stdout)
+
+    expect(read).toBe(bytes)
+    await child.settled
+  })
+
+  test('has not settled while its output is still to be read', async () => {
+    const child = await start('says-ok-but-exits-1')
+    let settled = false
+    void child.settled.then(() => {
+      settled = true
+    })
+    await until(() => !isThere(child.pid))
+    // Whatever could still be under way in this process.
+    for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+
+    expect(settled).toBe(false)
+    await drain(child.stdout)
+    expect(await child.settled).toEqual({ exitCode: 1, signal: undefined })
+  })
+
+  test('that was killed says by which signal', async () => {
+    const child = await start('dies-midway')
+
+    const bytes = await drain(child.stdout)
+
+    expect(bytes).toBe(100_000)
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGKILL' })
+  })
+
+  test('that ends takes along what it left behind in its group', async () => {
+    const child = await start('ends-before-its-child')
+
+    const grandchild = Number((await readAll(child.stdout)).toString())
+
+    expect(await child.settled).toEqual({ exitCode: 0, signal: undefined })
+    expect(grandchild).toBeGreaterThan(1)
+    await until(() => hasEnded(grandchild))
+  })
+
+  test.each([
+    ['no program of that name', { program: '/nonexistent/program' }, /cannot be started|setpriv/],
+    ['no such working directory', { workingDirectory: '/nonexistent' }, /cannot be started/],
+  ])('that cannot be started is refused or fails at once: %s', async (_, order, words) => {
+    const said: string[] = []
+    try {
+      const child = await start('', { ...order, onStderr: (chunk) => void said.push(chunk.toString()) })
+      await drain(child.stdout)
+      expect(await child.settled).toMatchObject({ exitCode: 127 })
+      expect(said.join('')).toMatch(words)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENGINE_UNUSABLE', message: expect.stringMatching(words) })
+    }
+  })
+
+  test('is not started for a job that is already cancelled', async () => {
+    const reason = new BackupError('JOB_CLIENT_GONE', 'the client went away')
+
+    await expect(start('never-starts-talking', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  })
+})
+
+describe('cancelling', () => {
+  test.each(['never-starts-talking', 'writes-then-hangs', 'floods-stderr'])(
+    'ends %s: reaped, its group gone',
+    async (program) => {
+      const abort = new AbortController()
+      const child = await start(program, { signal: abort.signal, graceMs: 50 })
+
+      abort.abort(new Error('enough'))
+      const end = await child.settled
+
+      expect(end.exitCode === undefined ? end.signal : end.exitCode).not.toBe(0)
+      expect(isThere(child.pid)).toBe(false)
+      await until(() => groupHasEnded(child.pid))
+      expect(child.stdout.destroyed).toBe(true)
+    },
+  )
+
+  test('asks with SIGINT first', async () => {
+    const abort = new AbortController()
+    const child = await start('writes-then-hangs', { signal: abort.signal, graceMs: 600_000 })
+    await child.stdout.iterator({ destroyOnReturn: false }).next()
+
+    abort.abort(new Error('enough'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGINT' })
+  })
+
+  test('kills after the grace, and a child of the child with it', async () => {
+    const abort = new AbortController()
+    const child = await start('ignores-sigint', { signal: abort.signal, graceMs: 50 })
+    const piece = (await child.stdout.iterator({ destroyOnReturn: false }).next()).value as Buffer
+    const grandchild = Number(piece.toString())
+
+    abort.abort(new Error('enough'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGKILL' })
+    expect(grandchild).toBeGreaterThan(1)
+    await until(() => hasEnded(grandchild))
+  })
+
+  test('tells a reader of the output why it ended', async () => {
+    const abort = new AbortController()
+    const reason = new BackupError('JOB_CANCELLED', 'enough')
+    const child = await start('writes-then-hangs', { signal: abort.signal })
+    const reading = readAll(child.stdout)
+
+    abort.abort(reason)
+
+    await expect(reading).rejects.toBe(reason)
+    await child.settled
+  })
+
+  test('a child that has ended already signals nobody', async () => {
+    const abort = new AbortController()
+    const child = await start('dies-midway', { signal: abort.signal })
+    await drain(child.stdout)
+    await child.settled
+
+    abort.abort(new Error('too late'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGKILL' })
+  })
+})

@@ -1,0 +1,347 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+
+import { XbstreamReader } from '../../lib/archive/index.ts'
+import {
+  type EngineOutcome,
+  type EngineSettings,
+  findEngine,
+  prepareBackup,
+  type XbstreamRun,
+} from '../../lib/engines/index.ts'
+import { BackupError } from '../../lib/errors/index.ts'
+import { ThrowawayServer } from '../rig/mariadb-server.ts'
+import { quoteText } from '../rig/sql-text.ts'
+import { ODD_PASSWORDS } from './odd-passwords.ts'
+import { drain, isThere, type LogLine, MemoryLog, never, Scratch, until } from './stand-ins.ts'
+
+jest.setTimeout(120_000)
+
+const scratch = new Scratch()
+let server: ThrowawayServer
+
+beforeAll(async () => {
+  server = await ThrowawayServer.start({ binaryLog: true, redoLogBytes: 4 * 1024 * 1024 })
+  await server.createBackupUser('backup', 'pass "word" #1')
+  await server.createBackupUser('powerless', 'powerless-password', [])
+  await server.createBackupUser('no_binlog', 'no-binlog-password', ['RELOAD', 'PROCESS'])
+  await server.query(`
+    CREATE DATABASE shop; USE shop;
+    CREATE TABLE t (a INT PRIMARY KEY AUTO_INCREMENT, b LONGBLOB);
+    INSERT INTO t (b) VALUES (REPEAT('x', 3000000)), (REPEAT('y', 3000000)), (REPEAT('z', 3000000));
+    CREATE TABLE m (a INT) ENGINE=MyISAM;
+    CREATE TABLE e (a INT) ENGINE=Aria;`)
+})
+
+afterAll(async () => {
+  await server.discard()
+  scratch.remove()
+})
+
+interface Order {
+  readonly user?: string
+  readonly password?: string
+  readonly signal?: AbortSignal
+  readonly log?: MemoryLog
+}
+
+const start = async (order: Order = {}, settings: Partial<EngineSettings> = {}): Promise<XbstreamRun> => {
+  const engine = await findEngine(scratch.settings({ socket: server.socket, ...settings }))
+  const login = { user: 'backup', password: 'pass "word" #1' }
+  const run = await engine.start({ ...login, signal: never(), log: new MemoryLog(), ...order })
+  if (run.kind !== 'xbstream') throw new Error('expected a program')
+  return run
+}
+
+const fail = async (
+  order: Order,
+  settings: Partial<EngineSettings> = {},
+): Promise<{ bytes: number; outcome: EngineOutcome }> => {
+  const run = await start(order, settings)
+  const bytes = await drain(run.output)
+  return { bytes, outcome: await run.settled }
+}
+
+const sessionsOf = async (user: string): Promise<string> =>
+  server.queryValue(`SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '${user}'`)
+
+describe('a backup of a running server', () => {
+  test('streams whole files, tells where it is, and can be prepared', async () => {
+    const log = new MemoryLog()
+    const run = await start({ log })
+    const target = scratch.directory('unpacked')
+
+    const reader = new XbstreamReader()
+    const parts = new Map<string, Buffer[]>()
+    const sizes = new Map<string, number | undefined>()
+    for await (const chunk of run.output) {
+      for (const event of reader.push(chunk)) {
+        const pieces = parts.get(event.path) ?? []
+        parts.set(event.path, pieces)
+        if (!sizes.has(event.path)) sizes.set(event.path, run.sizeOf(event.path))
+        if (event.type === 'data') pieces.push(Buffer.from(event.bytes))
+      }
+    }
+    reader.end()
+    const outcome = await run.settled
+
+    expect(outcome).toMatchObject({ exitCode: 0, signal: undefined, saidOk: true, failure: undefined })
+    const stages = log.lines.filter(({ message }) => message === 'engine stage').map(({ facts }) => facts['stage'])
+    expect(stages).toEqual(['START', 'FLUSH', 'BLOCK_DDL', 'BLOCK_COMMIT', 'END', 'done'])
+
+    // The biggest table was still being read when its first bytes came: its size was known then.
+    const table = Buffer.concat(parts.get('shop/t.ibd') ?? [])
+    expect(sizes.get('shop/t.ibd')).toBe(table.length)
+    expect(table).toHaveLength(statSync(join(server.dataDirectory, 'shop/t.ibd')).size)
+
+    const info = String(Buffer.concat(parts.get('xtrabackup_binlog_info') ?? []))
+      .trim()
+      .split('\t')
+    const { binlogFile, binlogPosition, gtid = '' } = outcome.coordinates
+    expect([binlogFile, String(binlogPosition), gtid]).toEqual([info[0], info[1], info[2] ?? ''])
+    const checkpoints = String(Buffer.concat(parts.get('xtrabackup_checkpoints') ?? []))
+    expect(checkpoints).toContain(`to_lsn = ${outcome.lsn.checkpoint}\n`)
+    expect(checkpoints).toContain(`last_lsn = ${outcome.lsn.to}\n`)
+
+    for (const [path, pieces] of parts) {
+      mkdirSync(dirname(join(target, path)), { recursive: true })
+      writeFileSync(join(target, path), Buffer.concat(pieces))
+    }
+    const lines: string[] = []
+    await prepareBackup({
+      directory: target,
+      engine: 'mariadb-backup',
+      signal: never(),
+      onLine: (line) => void lines.push(line),
+    })
+    expect(lines.at(-1)).toMatch(/completed OK!$/)
+  })
+
+  test('shows its password nowhere while it runs, and leaves no file', async () => {
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    await chunks.next()
+
+    const commandLine = readFileSync(`/proc/${run.pid}/cmdline`, 'utf8').split('\0')
+    const environment = readFileSync(`/proc/${run.pid}/environ`, 'utf8').split('\0')
+    const files = readdirSync(scratch.runtimeDirectory)
+    await chunks.return?.()
+    await run.settled
+
+    expect(commandLine[0]).toMatch(/\/mariadb-backup$/)
+    expect(commandLine[1]).toBe('--defaults-file=/dev/fd/3')
+    expect(commandLine.join(' ')).not.toMatch(/word|--password|--user/)
+    expect(
+      environment
+        .filter((line) => line !== '')
+        .map((line) => line.split('=')[0])
+        .sort(),
+    ).toEqual(['LANG', 'LC_ALL', 'PATH', ...(process.env['TZ'] === undefined ? [] : ['TZ'])])
+    expect(files).toEqual([])
+  })
+
+  test('writes nothing but its output', async () => {
+    const run = await start()
+
+    await drain(run.output)
+    await run.settled
+
+    expect(readdirSync(scratch.runtimeDirectory)).toEqual([])
+  })
+
+  test("takes the login it is given over the one in the operator's own file", async () => {
+    const defaultsFile = join(scratch.path, 'operator.cnf')
+    const theirs = 'user=nobody\npassword=wrong\n'
+    writeFileSync(
+      defaultsFile,
+      `[client]\nsocket=${server.socket}\n${theirs}[mariadb-backup]\n${theirs}[xtrabackup]\n${theirs}`,
+    )
+
+    const { outcome } = await fail({}, { defaultsFile, socket: undefined })
+
+    expect(outcome.failure).toBeUndefined()
+  })
+})
+
+describe('a login', () => {
+  const accounts = ODD_PASSWORDS.map((password, index) => ({ user: `odd_${index}`, password }))
+
+  beforeAll(async () => {
+    await server.query(
+      accounts
+        .map(
+          ({ user, password }) =>
+            `CREATE USER ${user}@localhost IDENTIFIED BY ${quoteText(password)}; GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO ${user}@localhost;`,
+        )
+        .join('\n'),
+    )
+  })
+
+  test.each(accounts)('works with the password $password', async ({ user, password }) => {
+    const abort = new AbortController()
+    const letIn = (line: LogLine): boolean => String(line.facts['line']).includes('Using server version')
+    const log = new MemoryLog((line) => {
+      if (letIn(line)) abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+    })
+
+    const { outcome } = await fail({ user, password, signal: abort.signal, log })
+
+    expect(outcome.failure).toMatchObject({ code: 'JOB_CANCELLED' })
+    expect(log.lines.some(letIn)).toBe(true)
+  })
+
+  test.each([
+    ['a wrong password', { password: 'wrong-password' }, 'ENGINE_LOGIN', /Access denied for user 'backup'@'localhost'/],
+    ['an unknown user', { user: 'nobody' }, 'ENGINE_LOGIN', /Access denied for user 'nobody'@'localhost'/],
+    [
+      'a user without privileges',
+      { user: 'powerless', password: 'powerless-password' },
+      'ENGINE_PRIVILEGE',
+      /`powerless`@`localhost` lacks RELOAD, PROCESS/,
+    ],
+  ])('with %s fails without a single byte', async (_, login, code, message) => {
+    const log = new MemoryLog()
+
+    const { bytes, outcome } = await fail({ ...login, log })
+
+    expect(bytes).toBe(0)
+    expect(outcome).toMatchObject({
+      exitCode: 1,
+      saidOk: false,
+      failure: { code, message: expect.stringMatching(message) },
+    })
+    const told = JSON.stringify([log.lines, outcome, outcome.failure?.facts, outcome.failure?.hint])
+    expect(told).not.toMatch(/[0-9A-F]{40}|-password"/)
+  })
+
+  test('without the privileges says the GRANT, and with it the backup works', async () => {
+    const { outcome } = await fail({ user: 'powerless', password: 'powerless-password' })
+    const grant = outcome.failure?.hint?.replace(/^.*: (?=GRANT)/, '') ?? ''
+
+    expect(outcome.lastLines.join('\n')).toContain('IDENTIFIED BY [redacted]')
+    await server.query(`${grant}; GRANT BINLOG MONITOR ON *.* TO powerless@localhost`)
+
+    expect((await fail({ user: 'powerless', password: 'powerless-password' })).outcome.failure).toBeUndefined()
+  })
+
+  test('without BINLOG MONITOR fails at the end of the stream, and says the GRANT', async () => {
+    const { bytes, outcome } = await fail({ user: 'no_binlog', password: 'no-binlog-password' })
+
+    expect(bytes).toBeGreaterThan(1_000_000)
+    expect(outcome.failure).toMatchObject({
+      code: 'ENGINE_PRIVILEGE',
+      hint: expect.stringMatching(/GRANT BINLOG MONITOR ON \*\.\* TO 'no_binlog'@'localhost'$/),
+    })
+  })
+
+  test('at a socket where no server is says what to look at', async () => {
+    const { bytes, outcome } = await fail({}, { socket: join(scratch.path, 'no.sock') })
+
+    expect(bytes).toBe(0)
+    expect(outcome.failure).toMatchObject({
+      code: 'ENGINE_FAILED',
+      message: expect.stringMatching(/could not reach the server/),
+      hint: expect.stringMatching(/--socket/),
+    })
+  })
+})
+
+describe('a cancel', () => {
+  const line = (words: string) => (log: LogLine) => String(log.facts['line']).includes(words)
+  const stage = (name: string) => (log: LogLine) => log.facts['stage'] === name
+
+  test.each([
+    ['as soon as it is started', (log: LogLine) => log.message === 'engine started'],
+    ['when it connects', line('Connecting to MariaDB server')],
+    ['in the stage START', stage('START')],
+    ['in the middle of a table', line('Streaming ./shop/t.ibd')],
+    ['in the stage FLUSH', stage('FLUSH')],
+    ['in the stage BLOCK_DDL', stage('BLOCK_DDL')],
+    ['in the stage BLOCK_COMMIT', stage('BLOCK_COMMIT')],
+    ['in the stage END', stage('END')],
+  ])('%s leaves no process and no session', async (_, moment) => {
+    const abort = new AbortController()
+    const reason = new BackupError('JOB_CLIENT_GONE', 'the client went away')
+    const log = new MemoryLog((seen) => moment(seen) && !abort.signal.aborted && abort.abort(reason))
+
+    const run = await start({ signal: abort.signal, log })
+    await drain(run.output)
+    const outcome = await run.settled
+
+    expect(abort.signal.aborted).toBe(true)
+    // Its last words come at once: the end may be reached before the signal is.
+    if (outcome.failure !== undefined) expect(outcome.failure).toBe(reason)
+    expect(isThere(run.pid)).toBe(false)
+    await until(async () => (await sessionsOf('backup')) === '0')
+    await server.query('INSERT INTO shop.m VALUES (1)') // nobody holds a lock any more
+  })
+
+  test('with a reader that stands still leaves no process and no session', async () => {
+    const abort = new AbortController()
+    const run = await start({ signal: abort.signal })
+    await run.output[Symbol.asyncIterator]().next() // and no more: the program sleeps on a full pipe
+
+    abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+
+    expect(await run.settled).toMatchObject({ signal: 'SIGINT', failure: { code: 'JOB_CANCELLED' } })
+    await until(async () => (await sessionsOf('backup')) === '0')
+  })
+})
+
+describe('trouble on the way', () => {
+  test('a backup that finds another one running gives up in time and says so', async () => {
+    const first = await start()
+    const chunks = first.output[Symbol.asyncIterator]()
+    await chunks.next() // it holds its first lock now, and stands still
+
+    const { outcome } = await fail({}, { startupWaitSeconds: 1 })
+    await chunks.return?.()
+    await first.settled
+
+    expect(outcome.failure).toMatchObject({
+      code: 'ENGINE_FAILED',
+      message: expect.stringMatching(/did not get its lock in time/),
+    })
+  })
+
+  test('a reader too slow for the redo log ends with the reason', async () => {
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    await chunks.next()
+    for (const letter of 'abcdef') await server.query(`UPDATE shop.t SET b = REPEAT('${letter}', 3000000)`)
+
+    while ((await chunks.next()).done !== true);
+    const outcome = await run.settled
+
+    expect(outcome.failure).toMatchObject({
+      code: 'ENGINE_REDO_OVERRUN',
+      hint: expect.stringMatching(/innodb_log_file_size/),
+    })
+  })
+
+  test('a connection killed by the administrator is a failure', async () => {
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    await chunks.next()
+    await server.query('KILL USER backup@localhost')
+
+    while ((await chunks.next()).done !== true);
+
+    expect(await run.settled).toMatchObject({ exitCode: 1, saidOk: false, failure: { code: 'ENGINE_FAILED' } })
+  })
+
+  test('a server killed in the middle is a failure', async () => {
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    await chunks.next()
+    await server.kill9()
+
+    while ((await chunks.next()).done !== true);
+
+    expect(await run.settled).toMatchObject({ saidOk: false, failure: { code: 'ENGINE_FAILED' } })
+    await server.restart()
+    expect(existsSync(server.socket)).toBe(true)
+  })
+})
