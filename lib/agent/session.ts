@@ -14,6 +14,7 @@
 
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 
 import { createEncoder, ENCODINGS } from '../encodings/index.ts'
 import type { Engine } from '../engines/index.ts'
@@ -53,7 +54,7 @@ export const serveSession = async (socket: Socket, context: SessionContext, log:
     const decision = decide(request, context)
     sid = decision.sid
     if (decision.kind === 'nothing') {
-      await finish(socket, Buffer.concat([writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid })]))
+      await finish(socket, [writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid })])
       return
     }
     await serveBackup(socket, decision, context, gone, log)
@@ -81,10 +82,14 @@ const serveBackup = async (
     user,
     password,
     encoder: createEncoder(encoding, { blockBytes }),
+    blockBytes,
     memoryBytes,
     spool,
     log,
     nowMs: () => performance.now(),
+    wait: async (milliseconds, signal) => {
+      await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined)
+    },
     wallClockMs: Date.now(),
     lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
   })
@@ -96,21 +101,20 @@ const serveBackup = async (
     if (gone.aborted) onGone()
     await job.start()
     const msg = `sending a full backup by ${engine.identity.name} ${engine.identity.version} as tar, ${ENCODINGS[encoding]}`
-    for await (const bytes of job.wire()) {
-      if (saidReady) await send(socket, bytes, gone)
-      else {
-        // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
-        // tar programs, like an archive without members.
-        saidReady = true
-        await send(socket, Buffer.concat([writeReady(), writeStatus({ status: 'SENDING', msg, sid }), bytes]), gone)
-      }
+    for await (const burst of job.wire()) {
+      // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
+      // tar programs, like an archive without members.
+      const answer = saidReady ? [] : [writeReady(), writeStatus({ status: 'SENDING', msg, sid })]
+      saidReady = true
+      await send(socket, [...answer, ...burst], job.signal)
     }
-    await finish(socket)
+    await finish(socket, [], job.signal)
     job.finish()
   } catch (error) {
-    await job.fail(error)
+    gone.removeEventListener('abort', onGone) // that the connection ends now is our doing
     if (saidReady) socket.resetAndDestroy()
-    else await refuse(socket, error, sid)
+    await job.fail(error)
+    if (!saidReady) await refuse(socket, error, sid)
   } finally {
     gone.removeEventListener('abort', onGone)
     await job.close()
@@ -118,20 +122,25 @@ const serveBackup = async (
   }
 }
 
-/** Writes with back-pressure: returns when there is room for more. */
-const send = async (socket: Socket, bytes: Buffer, gone: AbortSignal): Promise<void> => {
-  if (gone.aborted) throw clientGone()
-  if (socket.write(bytes)) return
-  await once(socket, 'drain', { signal: gone }).catch((cause: unknown) => {
-    throw clientGone(cause)
+/** Sends buffers in one write, with back-pressure: returns when there is room for more. */
+const send = async (socket: Socket, burst: readonly Buffer[], signal: AbortSignal): Promise<void> => {
+  signal.throwIfAborted()
+  socket.cork()
+  for (const bytes of burst) socket.write(bytes)
+  socket.uncork()
+  if (!socket.writableNeedDrain) return
+  await once(socket, 'drain', { signal }).catch((error: unknown) => {
+    throw signal.aborted ? signal.reason : error
   })
 }
 
 /** Sends the last bytes and our FIN; returns when the system has taken every byte. */
-const finish = async (socket: Socket, bytes?: Buffer): Promise<void> => {
+const finish = async (socket: Socket, bytes: readonly Buffer[] = [], signal?: AbortSignal): Promise<void> => {
+  signal?.throwIfAborted()
   await new Promise<void>((resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason))
     socket.once('close', () => reject(clientGone()))
-    socket.end(bytes ?? Buffer.alloc(0), resolve)
+    socket.end(Buffer.concat(bytes), resolve)
   })
   // The peer closes when it has read everything; one that never does must not keep a descriptor.
   socket.setTimeout(LINGER_MS, () => socket.destroy())
@@ -144,13 +153,12 @@ const refuse = async (socket: Socket, error: unknown, sid: string | undefined): 
   const msg = failure === undefined ? 'internal error, see the log of the agent' : inOneLine(failure)
   const block: StatusBlock = { status: 'FAILED', msg, ...(sid === undefined ? {} : { sid }) }
   const answer = writeStatus(block, failure === undefined ? [] : [['code', failure.code]])
-  await finish(socket, answer).catch(() => undefined) // it is gone: nobody is left to be told
+  await finish(socket, [answer]).catch(() => undefined) // it is gone: nobody is left to be told
 }
 
 const inOneLine = ({ message, hint }: BackupError): string => (hint === undefined ? message : `${message}; ${hint}`)
 
-const clientGone = (cause?: unknown): BackupError =>
-  new BackupError('JOB_CLIENT_GONE', 'the client closed the connection', {}, { cause })
+const clientGone = (): BackupError => new BackupError('JOB_CLIENT_GONE', 'the client closed the connection')
 
 /** Aborts when the connection is lost for writing, whatever the reason; a half-close by the client is none. */
 const whenGone = (socket: Socket): AbortSignal => {

@@ -7,7 +7,6 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 
 import {
   type AgentSettings,
@@ -26,6 +25,7 @@ import { Admission, type BackupJob } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { AGENT_PROTOCOL_VERSION } from '../protocol/index.ts'
 import { listen } from './listener.ts'
+import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
 import { serveSession, type SessionContext } from './session.ts'
 
 /** Strangers and monitors come and go beside the one backup; far more than that is a flood. */
@@ -58,12 +58,25 @@ export const startAgent = async (
   settings: Partial<AgentSettings> = {},
   log: Logger = silentLogger(),
 ): Promise<RunningAgent> => {
+  const runtime = await makeRuntimeDirectory()
+  try {
+    return await startIn(runtime, settings, log)
+  } catch (error) {
+    await runtime.remove()
+    throw error
+  }
+}
+
+const startIn = async (
+  runtime: RuntimeDirectory,
+  settings: Partial<AgentSettings>,
+  log: Logger,
+): Promise<RunningAgent> => {
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, drainSeconds = DEFAULT_DRAIN_SECONDS } = settings
   const { directory, socket, defaultsFile, datadir, engine: choice = 'auto' } = settings
   const engine = await findEngine({
     engine: choice,
-    // The login lies here for the blink between creating a file and unlinking it, before it is written.
-    runtimeDirectory: tmpdir(),
+    runtimeDirectory: runtime.path,
     ...(directory === undefined ? {} : { directory }),
     ...(socket === undefined ? {} : { socket }),
     ...(defaultsFile === undefined ? {} : { defaultsFile }),
@@ -122,6 +135,7 @@ export const startAgent = async (
     clearTimeout(deadline)
     for (const socket of sockets) socket.destroySoon()
     await Promise.allSettled(sessions)
+    await runtime.remove()
     log.info('stopped')
   }
   return {

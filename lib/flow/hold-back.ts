@@ -39,7 +39,8 @@ export class HoldBack {
   /**
    * Takes the next piece and says what may leave now.
    *
-   * @returns buffers in order; empty when the piece has to wait
+   * @returns buffers in order; empty when the piece has to wait. They leave together, in one write: between two of
+   *   them the stream may end where it must not
    */
   push({ wire, rawEnd }: WirePiece): Buffer[] {
     this.#held.push(wire)

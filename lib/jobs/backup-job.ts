@@ -3,7 +3,7 @@
  *
  *     const job = new BackupJob(order)
  *     await job.start()                      // the engine runs, the first byte is there
- *     for await (const bytes of job.wire())  // ends only when the backup is complete
+ *     for await (const burst of job.wire())  // ends only when the backup is complete
  *       …
  *     job.finish()                           // the last byte is out
  *
@@ -32,11 +32,15 @@ export interface BackupOrder {
   readonly user?: string | undefined
   readonly password?: string | undefined
   readonly encoder: Encoder
+  /** Raw bytes in one read of the client. */
+  readonly blockBytes: number
   readonly memoryBytes: number
   readonly spool: SpoolSettings
   readonly log: Logger
   /** A monotonic clock, milliseconds. */
   readonly nowMs: () => number
+  /** Resolves after so many milliseconds, or soon after the signal aborts. Never rejects. */
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
   /** Wall clock at the start, milliseconds since the epoch: the label on members without a time of their own. */
   readonly wallClockMs: number
 }
@@ -76,6 +80,11 @@ export class BackupJob {
 
   get state(): JobState {
     return this.#state
+  }
+
+  /** Aborts when the job is cancelled, with the reason. Whatever waits on the job's behalf listens to it. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
   }
 
   get sid(): string {
@@ -132,21 +141,24 @@ export class BackupJob {
   }
 
   /**
-   * The backup, encoded for the wire. Returns after the last byte of a complete backup; throws otherwise.
+   * The backup, encoded for the wire, in bursts that leave in one write each. Returns after the last byte of a complete backup; throws otherwise.
    *
    * @throws BackupError the first fact that makes the backup incomplete
    */
-  async *wire(): AsyncGenerator<Buffer> {
-    const { encoder, memoryBytes, spool, wallClockMs } = this.#order
+  async *wire(): AsyncGenerator<Buffer[]> {
+    const { encoder, blockBytes, wait, memoryBytes, spool, wallClockMs } = this.#order
     const source = this.#source
     if (source === undefined) throw new Error('bug: wire() before start()')
-    const bytes = toWire(source, {
+    const bursts = toWire(source, {
       mark: this.#mark(source.run),
       encoder,
+      blockBytes,
+      wait,
       memoryBytes,
       spool,
       mtimeMs: wallClockMs,
       signal: this.#abort.signal,
+      settle: () => this.#settle(source.run),
       decide: (summary, encodedBytes) => this.#decide(source.run, summary, encodedBytes),
       onMember: (path, sizeBytes) => {
         this.#members += 1
@@ -155,11 +167,15 @@ export class BackupJob {
       onArchiveBytes: (length) => {
         this.#archiveBytes += length
       },
+      onQuiet: (reserveBytes) => {
+        const { stage } = source.run.progress()
+        this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
+      },
     })
     try {
-      for await (const piece of bytes) {
-        this.#wireBytes += piece.length
-        yield piece
+      for await (const burst of bursts) {
+        for (const bytes of burst) this.#wireBytes += bytes.length
+        yield burst
       }
     } catch (error) {
       throw await this.#cause(source.run, error)
@@ -202,11 +218,15 @@ export class BackupJob {
     this.#abort.abort(reason)
   }
 
-  async #decide(run: EngineRun, summary: TarSummary, encodedBytes: number): Promise<void> {
+  async #settle(run: EngineRun): Promise<void> {
     this.#step('settling')
+    this.#outcome = await run.settled
+  }
+
+  #decide(run: EngineRun, summary: TarSummary, encodedBytes: number): void {
+    const outcome = this.#outcome
+    if (outcome === undefined) throw new Error('bug: a verdict before the engine is gone')
     this.#summary = summary
-    const outcome = await run.settled
-    this.#outcome = outcome
     const verdict = decideVerdict({
       exitCode: outcome.exitCode,
       signal: outcome.signal,
@@ -216,7 +236,7 @@ export class BackupJob {
       members: summary.members,
       // Plain files come with no such witness: the engine has counted them beforehand instead.
       metadataMissing: run.kind === 'xbstream' ? missing(summary.metadata) : [],
-      archiveBytes: summary.archiveBytes,
+      archiveBytes: summary.archiveBytes + END_OF_ARCHIVE_BYTES,
       encodedBytes,
     })
     if (!verdict.complete) throw verdict.failure
@@ -262,6 +282,9 @@ export class BackupJob {
     this.#log.debug({ state: to }, 'job state')
   }
 }
+
+/** Two blocks of zeros: POSIX ustar. */
+const END_OF_ARCHIVE_BYTES = 1024
 
 /** What is missing, in words a DBA can look for. */
 const missing = ({ checkpoints, info, configuration, redoLog }: MetadataFound): string[] => [

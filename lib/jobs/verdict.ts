@@ -9,7 +9,7 @@
 
 import { BackupError } from '../errors/index.ts'
 
-/** Everything that is known when the engine has ended and every byte was read, but the archive is not closed yet. */
+/** Everything that is known when the engine is gone and every byte went through the encoder, but the end has not left. */
 export interface BackupFacts {
   /** How the engine ended; for an engine without a child, exit code 0 and its own word for having read everything. */
   readonly exitCode: number | undefined
@@ -23,7 +23,7 @@ export interface BackupFacts {
   readonly members: number
   /** Metadata files that the engine writes last and that are not in the archive. */
   readonly metadataMissing: readonly string[]
-  /** Bytes of the archive as the archive room counted them. */
+  /** Bytes of the archive, its end included, as the archive room counted them. */
   readonly archiveBytes: number
   /** Bytes of the archive that went into the encoder. */
   readonly encodedBytes: number

@@ -1,0 +1,101 @@
+/**
+ * Keeps a stream from ever falling silent while its source is.
+ *
+ *     source ──▶ │ reserve: the newest bytes │ ──▶ consumer
+ *                  let go: when newer ones push them out,
+ *                          or a unit at a time while the source is quiet
+ *
+ * A deployed client gives up when one read takes more than 30 s, and a database may
+ * make its backup program wait for longer than that. So some bytes are always kept
+ * back, to be spent in quiet times: enough for half an hour with the usual block size.
+ * Nothing is added to the stream, so it works inside a member as well as between two.
+ *
+ * The timer is given in. Rule: PROTOCOL.md, "Silence".
+ */
+
+export interface NeverQuietOptions {
+  /** Bytes kept back while the source goes on; spent in quiet times. */
+  readonly reserveBytes: number
+  /** Bytes let go at a time in a quiet time: what completes one read of the client. */
+  readonly unitBytes: number
+  /** How long the consumer may be without bytes. */
+  readonly quietMs: number
+  /** Resolves after so many milliseconds, or soon after the signal aborts. Never rejects. */
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  /** Told how much of the reserve is left whenever some of it is about to be spent. */
+  onSpent?(leftBytes: number): void
+  /** Whether what was spent has done its work; asked after every unit, and one more is spent if not. */
+  enough?(): boolean
+}
+
+/** The same bytes in the same order. An error of the source comes through at once: the reserve is not sent any more. */
+export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQuietOptions): AsyncGenerator<Buffer> {
+  const { reserveBytes, unitBytes, quietMs, wait, onSpent, enough } = options
+  const reserve = new Reserve()
+  const iterator = source[Symbol.asyncIterator]()
+  let alarm = setAlarm(quietMs, wait)
+  try {
+    let next = iterator.next()
+    for (;;) {
+      const result = await Promise.race([next, alarm.rang])
+      if (result === QUIET) {
+        if (reserve.bytes > 0) onSpent?.(Math.max(reserve.bytes - unitBytes, 0))
+        do yield* reserve.take(unitBytes)
+        while (reserve.bytes > 0 && enough?.() === false)
+      } else {
+        if (result.done === true) break
+        reserve.put(result.value)
+        next = iterator.next()
+        next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
+        if (reserve.bytes <= reserveBytes) continue
+        yield* reserve.take(reserve.bytes - reserveBytes)
+      }
+      alarm.off()
+      alarm = setAlarm(quietMs, wait)
+    }
+    yield* reserve.take(reserve.bytes)
+  } finally {
+    alarm.off()
+    // Not waited for: a source that is asked for its next bytes stops only when it has some, and whoever
+    // leaves us early has aborted it by other means.
+    Promise.resolve(iterator.return?.()).catch(() => undefined)
+  }
+}
+
+const QUIET = Symbol('quiet')
+
+interface Alarm {
+  readonly rang: Promise<typeof QUIET>
+  off(): void
+}
+
+const setAlarm = (milliseconds: number, wait: NeverQuietOptions['wait']): Alarm => {
+  const controller = new AbortController()
+  return { rang: wait(milliseconds, controller.signal).then(() => QUIET), off: () => controller.abort() }
+}
+
+/** Bytes in order, taken out from the oldest on. */
+class Reserve {
+  #chunks: Buffer[] = []
+  bytes = 0
+
+  put(chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.bytes += chunk.length
+  }
+
+  /** So many bytes as views of what was put in; fewer when there are not so many, none for a negative number. */
+  take(bytes: number): Buffer[] {
+    const taken: Buffer[] = []
+    for (let left = bytes; left > 0; ) {
+      const chunk = this.#chunks.shift()
+      if (chunk === undefined) break
+      const part = chunk.subarray(0, left)
+      if (part.length < chunk.length) this.#chunks.unshift(chunk.subarray(part.length))
+      taken.push(part)
+      left -= part.length
+      this.bytes -= part.length
+    }
+    return taken
+  }
+}

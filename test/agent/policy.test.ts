@@ -1,0 +1,88 @@
+import { describe, expect, test } from '@jest/globals'
+
+import { decide, type PolicyContext } from '../../lib/agent/policy.ts'
+import { readRequest } from '../../lib/protocol/index.ts'
+
+const EXAMPLE: Readonly<Record<string, string>> = {
+  action: 'copy from',
+  user: 'backupdb',
+  password: 's3cUre',
+  'backup-level': '0',
+  replication: '1',
+  file: '/srv/backups/BackupSet/20110304005033/ZRM_LINKS/.',
+}
+const CONTEXT: PolicyContext = { loginRequired: true, makeSid: () => 'made-up' }
+
+const decideOn = (pairs: Readonly<Record<string, string>>, context = CONTEXT) =>
+  decide(readRequest(new Map(Object.entries(pairs))), context)
+
+describe('a request for a full backup', () => {
+  test('starts one, with a session id made up when the client has none', () => {
+    expect(decideOn(EXAMPLE)).toEqual({
+      kind: 'backup',
+      sid: 'made-up',
+      user: 'backupdb',
+      password: 's3cUre',
+      encoding: 'uuencode',
+      blockBytes: 10_240,
+    })
+  })
+
+  test('keeps the session id of a client that has one', () => {
+    expect(decideOn({ ...EXAMPLE, sid: '/srv/backups/a' })).toMatchObject({ sid: '/srv/backups/a' })
+  })
+
+  test('starts nothing unless its file names ZRM_LINKS', () => {
+    expect(decideOn({ ...EXAMPLE, file: '/srv/backups/BackupSet/20110304005033/backup.mycnf' })).toMatchObject({
+      kind: 'nothing',
+      sid: 'made-up',
+    })
+  })
+
+  test.each([
+    ['application/octet-stream', 'octet'],
+    ['application/x-base64-stream', 'base64'],
+    ['application/x-uuencode-stream', 'uuencode'],
+    ['', 'uuencode'],
+  ])('that asks for "%s" gets %s', (mime, encoding) => {
+    expect(decideOn({ ...EXAMPLE, 'agent-stream-encoding': mime })).toMatchObject({ encoding })
+  })
+
+  test('needs no login where the agent has its own', () => {
+    const { user: _user, password: _password, ...anonymous } = EXAMPLE
+
+    expect(decideOn(anonymous, { ...CONTEXT, loginRequired: false })).toMatchObject({ kind: 'backup', user: undefined })
+  })
+
+  test('obeys none of the paths, programs and options that deployed clients send along', () => {
+    const named = {
+      ...EXAMPLE,
+      'xtrabackup-agent:socket': '/tmp/evil.sock',
+      'xtrabackup-agent:my.cnf-path': '/etc/shadow',
+      'xtrabackup-agent:innobackupex-path': '/bin/sh',
+      'xtrabackup-agent:innobackupex-opts': '--tables=x; id',
+      'mysql-binlog-path': '/etc',
+      tmpdir: '/root',
+    }
+
+    expect(decideOn(named)).toEqual(decideOn(EXAMPLE))
+  })
+})
+
+test.each([
+  ['an incremental backup', { 'backup-level': '1' }, 'AGENT_NOT_SUPPORTED'],
+  ['compression', { 'xtrabackup-agent:inline-compress': '/usr/bin/gzip -c' }, 'AGENT_NOT_SUPPORTED'],
+  ['an unknown encoding', { 'agent-stream-encoding': 'application/x-rot13' }, 'ENCODING_UNKNOWN'],
+  ['a block size of 0', { 'agent-stream-block-size': '0' }, 'ENCODING_BLOCK_SIZE'],
+  ['a block size of two megabytes', { 'agent-stream-block-size': '2000000' }, 'ENCODING_BLOCK_SIZE'],
+  ['monitor', { action: 'monitor' }, 'AGENT_NOT_SUPPORTED'],
+  ['another action', { action: 'format disk' }, 'AGENT_ACTION_UNKNOWN'],
+])('refuses %s', (_, changed, code) => {
+  expect(() => decideOn({ ...EXAMPLE, ...changed })).toThrow(expect.objectContaining({ code }))
+})
+
+test('refuses a request without a user where the engine logs in, in the words deployed clients know', () => {
+  const { user: _user, ...nobody } = EXAMPLE
+
+  expect(() => decideOn(nobody)).toThrow(/^Missing required header key/)
+})
