@@ -1,0 +1,53 @@
+/**
+ * The parts of README.md that are made from the code: the table of exit codes and the help texts.
+ *
+ * `npm run docs` writes them into the file, a test compares. Pure apart from reading README.
+ */
+
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+
+import { agentProgram, clientProgram } from '../../lib/cli/index.ts'
+import { CATALOGUE, EXIT_MEANING } from '../../lib/errors/index.ts'
+
+export const README = new URL('../../../README.md', import.meta.url)
+
+/** `NUMBER | meaning | codes`, one row an exit status. */
+const exitCodes = (): string => {
+  const rows = Object.entries(EXIT_MEANING).map(([status, meaning]) => {
+    const codes = Object.entries(CATALOGUE).filter(([, { exit }]) => exit === Number(status))
+    return `| ${status} | ${meaning} | ${codes.map(([code]) => `\`${code}\``).join(' ')} |`
+  })
+  return ['| status | meaning | codes |', '|---|---|---|', ...rows].join('\n')
+}
+
+const help = (program: Command, name: string): string => {
+  const command = program.commands.find((one) => one.name() === name)
+  if (command === undefined) throw new Error(`no command ${name}`)
+  let text = ''
+  command.configureHelp({ helpWidth: 118 }).configureOutput({
+    writeOut: (part) => {
+      text += part
+    },
+  })
+  command.outputHelp()
+  return `\`\`\`\n${text.trimEnd()}\n\`\`\``
+}
+
+const PARTS: readonly (readonly [begin: string, end: string, text: () => string])[] = [
+  ['<!-- help: backup-agent serve -->', '<!-- /help -->', () => help(agentProgram(), 'serve')],
+  ['<!-- help: backup-client fetch -->', '<!-- /help -->', () => help(clientProgram(), 'fetch')],
+  ['<!-- exit-codes -->', '<!-- /exit-codes -->', exitCodes],
+]
+
+/** README as it should be: everything between a pair of markers made anew. */
+export const readmeWithParts = (readme = readFileSync(README, 'utf8')): string => {
+  let text = readme
+  for (const [begin, end, make] of PARTS) {
+    const from = text.indexOf(begin)
+    const to = text.indexOf(end, from)
+    if (from === -1 || to === -1) throw new Error(`README.md lacks ${begin} … ${end}`)
+    text = `${text.slice(0, from + begin.length)}\n${make()}\n${text.slice(to)}`
+  }
+  return text
+}
