@@ -97,7 +97,7 @@ const REFUSED_TYPES: ReadonlyMap<string, string> = new Map([
 ])
 
 export interface TarReaderOptions {
-  /** Told of every body that is not empty, a header's too, as soon as the header before it is complete. */
+  /** Told of every member's body that is not empty, as soon as the header before it is complete. */
   readonly onBody?: (startOffset: number, paddedEndOffset: number) => void
 }
 
@@ -295,7 +295,9 @@ export class TarReader {
     const member = this.#describe(header)
     this.#ahead = NOTHING_AHEAD
     this.#member = member
-    this.#startBody(member.sizeBytes)
+    const { sizeBytes } = member
+    this.#startBody(sizeBytes)
+    if (sizeBytes > 0) this.#onBody?.(this.#offset, this.#offset + sizeBytes + paddingOf(sizeBytes))
     this.#state = member.sizeBytes > 0 ? 'body' : 'header'
     yield { type: 'member', member }
     if (member.sizeBytes === 0) yield MEMBER_END
@@ -329,7 +331,6 @@ export class TarReader {
   #startBody(sizeBytes: number): void {
     this.#bodyBytes = sizeBytes
     this.#left = sizeBytes
-    if (sizeBytes > 0) this.#onBody?.(this.#offset, this.#offset + sizeBytes + paddingOf(sizeBytes))
   }
 
   #startPadding(): void {

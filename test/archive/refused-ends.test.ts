@@ -37,19 +37,18 @@ const SAMPLE = archive(
   member({ name: 'n', magic: GNU }, 'x'.repeat(512)),
 )
 
+/** Where the bodies of the mark, the pax header, the filler and the long name begin, a block each. */
+const HEADER_BODIES = [512, 3072, 6144, 7168]
+
 describe('a cut archive', () => {
-  test('is refused from the end of a header to the end of the body behind it, and nowhere else', () => {
+  test('is refused from the end of a member’s header to the end of its body, and nowhere else', () => {
     const refused = ends(SAMPLE)
 
     const answers = range(0, SAMPLE.length + 1).map((offset) => refused.isRefusedAt(offset))
 
     expect(runs(answers)).toEqual([
-      '512-1023', // the mark
       '2048-2559', // small, behind the directory's header
-      '3072-3583', // the pax header
       '4096-5119', // größe
-      '6144-6655', // the filler, behind the empty file's header
-      '7168-7679', // the long name
       '8192-8703', // its file
       '9728-9728', // the whole archive
     ])
@@ -64,7 +63,7 @@ describe('a cut archive', () => {
     // bsdtar takes its time, so it gets the edges of every block and every seventh offset between them.
     const swept = sweepCuts(SAMPLE, { 'GNU tar': every, bsdtar: some, "Python's tarfile": every })
 
-    expect(every.length).toBeGreaterThan(4000)
+    expect(every.length).toBeGreaterThan(2000)
     const accepted = Object.entries(swept).flatMap(([program, statuses]) =>
       statuses.flatMap((status, index) =>
         status === 0 ? [`${program} at ${(program === 'bsdtar' ? some : every)[index]}`] : [],
@@ -75,8 +74,12 @@ describe('a cut archive', () => {
 
   test('is accepted by GNU tar everywhere else: between members, inside headers, inside the end', () => {
     const refused = ends(SAMPLE)
-    // In the first header it cannot yet tell that this is a tar.
-    const others = range(512, SAMPLE.length + 1, 64).filter((at) => !refused.isRefusedAt(at) || at === SAMPLE.length)
+    // In the first header it cannot yet tell that this is a tar; and it knows a pax header or a long name that is
+    // cut, which not every program does.
+    const isInHeaderBody = (at: number) => HEADER_BODIES.some((from) => at >= from && at < from + 512)
+    const others = range(512, SAMPLE.length + 1, 64).filter(
+      (at) => (!refused.isRefusedAt(at) && !isInHeaderBody(at)) || at === SAMPLE.length,
+    )
 
     const swept = sweepCuts(SAMPLE, { 'GNU tar': others })
 

@@ -4,7 +4,7 @@
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import type { EngineLog, EngineSettings } from '../../lib/engines/index.ts'
@@ -14,6 +14,24 @@ export const fixture = (name: string): string =>
 
 export const recorded = (name: string): string[] =>
   readFileSync(fixture(`mariadb-backup-10.11.19-${name}.txt`), 'utf8').split('\n')
+
+const TOOLS = [
+  'cat',
+  'dirname',
+  'env',
+  'head',
+  'mkfifo',
+  'perl',
+  'printf',
+  'readlink',
+  'rm',
+  'sed',
+  'sh',
+  'sleep',
+  'sort',
+  'tail',
+  'yes',
+]
 
 /** A private directory for one test file, with a runtime directory in it. */
 export class Scratch {
@@ -30,7 +48,19 @@ export class Scratch {
   searchPath(programs: Record<string, string>): string {
     const bin = mkdtempSync(join(this.path, 'bin-'))
     for (const [name, standIn] of Object.entries(programs)) symlinkSync(fixture(standIn), join(bin, name))
-    return [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(':')
+    return [bin, this.#tools()].join(':')
+  }
+
+  /** The programs of this machine that stand-ins use, without any that makes a real backup. */
+  #tools(): string {
+    const tools = this.directory('tools')
+    for (const name of TOOLS) {
+      const from = ['/usr/bin', '/bin'].map((directory) => join(directory, name)).find((path) => existsSync(path))
+      const to = join(tools, name)
+      if (from !== undefined && !existsSync(to)) symlinkSync(from, to)
+    }
+    if (!existsSync(join(tools, 'node'))) symlinkSync(process.execPath, join(tools, 'node'))
+    return tools
   }
 
   settings(more: Partial<EngineSettings> = {}): EngineSettings {
