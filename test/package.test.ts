@@ -1,0 +1,105 @@
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, test } from '@jest/globals'
+
+import { mustRun } from './rig/run-program.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly bin: Readonly<Record<string, string>>
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly scripts?: Readonly<Record<string, string>>
+}
+
+const readManifest = (directory: string): Manifest =>
+  JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest
+
+const manifest = readManifest(ROOT)
+
+/** Where Node would find a package from a directory: in the nearest node_modules upwards. */
+const findPackage = (name: string, from: string): string => {
+  const place = join(from, 'node_modules', name)
+  if (existsSync(join(place, 'package.json'))) return place
+  if (from === ROOT || !from.startsWith(ROOT)) throw new Error(`${name} is not installed`)
+  return findPackage(name, join(from, '..'))
+}
+
+/** Directories of everything that comes along when somebody installs this package. */
+const productionPackages = (from: string = ROOT, found = new Set<string>()): Set<string> => {
+  for (const name of Object.keys(readManifest(from).dependencies ?? {})) {
+    const directory = findPackage(name, from)
+    if (found.has(directory)) continue
+    found.add(directory)
+    productionPackages(directory, found)
+  }
+  return found
+}
+
+describe('the package that is published', () => {
+  let packed: string[]
+
+  beforeAll(async () => {
+    const run = await mustRun('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { directory: ROOT })
+    const [report] = JSON.parse(run.stdout.toString()) as { files: { path: string }[] }[]
+    packed = (report?.files ?? []).map(({ path }) => path)
+  })
+
+  test('holds the library, the programs and the papers, and nothing else', () => {
+    const others = packed.filter((path) => !/^dist\/(lib|bin)\//.test(path))
+
+    expect(others.toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'package.json'])
+  })
+
+  test('holds only what was built from lib and bin as they are now', () => {
+    const unknown = packed.filter((path) => {
+      const source = /^dist\/(.*?)\.(js|js\.map|d\.ts)$/.exec(path)?.[1]
+      return path.startsWith('dist/') && (source === undefined || !existsSync(join(ROOT, `${source}.ts`)))
+    })
+
+    expect(packed).toEqual(expect.arrayContaining(['dist/lib/index.js', 'dist/lib/index.d.ts']))
+    expect(unknown).toEqual([])
+  })
+
+  test('brings its programs, which run where they lie', async () => {
+    for (const path of Object.values(manifest.bin)) {
+      expect(packed).toContain(path)
+      const run = await mustRun(join(ROOT, path), ['--version']) // no `node` before it
+      expect(run.stdout.toString().trim()).toBe(manifest.version)
+    }
+  })
+
+  test('runs nothing on the machine where it is installed', () => {
+    const hooks = ['preinstall', 'install', 'postinstall', 'prepare', 'prepack', 'postpack'] as const
+
+    expect(hooks.filter((hook) => manifest.scripts?.[hook] !== undefined)).toEqual([])
+  })
+})
+
+describe('a package that comes along', () => {
+  /** npm runs these when it installs a package from the registry; `prepare` it runs for others' checkouts only. */
+  const HOOKS = ['preinstall', 'install', 'postinstall'] as const
+
+  test('runs nothing on the machine where it is installed', () => {
+    const packages = [...productionPackages()]
+
+    const running = packages.filter((directory) => {
+      const { scripts = {} } = readManifest(directory)
+      // Without an install script of its own, a binding.gyp makes npm start a compiler.
+      return HOOKS.some((hook) => scripts[hook] !== undefined) || existsSync(join(directory, 'binding.gyp'))
+    })
+
+    expect(packages.length).toBeGreaterThan(Object.keys(manifest.dependencies ?? {}).length)
+    expect(running).toEqual([])
+  })
+})
+
+test('the programs of a fresh build are executable by everybody', () => {
+  for (const path of Object.values(manifest.bin)) {
+    expect(statSync(join(ROOT, path)).mode & 0o777).toBe(0o755)
+    expect(readFileSync(join(ROOT, path), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+  }
+})
