@@ -21,6 +21,8 @@ export interface ConversationOptions {
 
 /** A line of an agent is far shorter; a peer that never sends a newline must not fill the memory. */
 const MAX_LINE_BYTES = 65_536
+/** An agent reads for the first time when it has accepted the connection, which takes more than one turn. */
+const ACCEPT_TURNS = 10
 /** More than this is left to the system, and with it to the agent, until somebody reads. */
 const MAX_WAITING_BYTES = 1_048_576
 
@@ -29,7 +31,9 @@ export class Conversation {
   readonly #options: ConversationOptions
   #waiting: Buffer[] = []
   #waitingBytes = 0
-  #ended: SessionEnd | undefined
+  #ended: SessionEnd | 'fin or reset' | undefined
+  #halfClosed = false
+  #turns = ACCEPT_TURNS
   #failure: BackupError | undefined
   #wake: () => void = () => undefined
 
@@ -42,7 +46,7 @@ export class Conversation {
       if (this.#waitingBytes > MAX_WAITING_BYTES) socket.pause()
       this.#wake()
     })
-    socket.on('end', () => this.#end('fin'))
+    socket.on('end', () => this.#end(this.#endOfStream()))
     socket.on('error', () => this.#end('reset'))
     options.signal.addEventListener('abort', this.#onAbort)
     if (options.signal.aborted) this.#onAbort()
@@ -54,15 +58,21 @@ export class Conversation {
     return new Conversation(await dial({ ...options, keepHalfOpen: true }), options)
   }
 
-  /** Sends bytes in a write of their own; returns when the system has taken them and others had a turn. */
+  /**
+   * Sends bytes in a write of their own; returns when the system has taken them and others had a turn.
+   *
+   * An agent in this process then gets them apart from the next ones; any other gets them apart if it is quick.
+   */
   async send(bytes: Buffer): Promise<void> {
     if (this.#socket.destroyed || bytes.length === 0) return // what ended it is for the reading side to say
     await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()))
-    await new Promise((resolve) => setImmediate(resolve))
+    for (; this.#turns > 0; this.#turns -= 1) await new Promise((resolve) => setImmediate(resolve))
+    this.#turns = 1
   }
 
   /** Closes our half: the agent sees the end of what we say, and may still answer. */
   halfClose(): void {
+    this.#halfClosed = true
     this.#socket.end()
   }
 
@@ -93,7 +103,7 @@ export class Conversation {
   }
 
   /** How the agent ended the connection; known once nothing is left to read. */
-  get ended(): SessionEnd | undefined {
+  get ended(): SessionEnd | 'fin or reset' | undefined {
     return this.#ended
   }
 
@@ -130,7 +140,20 @@ export class Conversation {
     this.#waitingBytes += bytes.length
   }
 
-  #end(how: SessionEnd): void {
+  /**
+   * Whether an end of the stream is one.
+   *
+   * libuv reports an end, not an error, when a reset arrives together with the last bytes
+   * (POLLHUP and a partial read). The system knows better: a socket that was reset has no
+   * peer any more. Node keeps the address once it was asked for, so nobody may have.
+   * When we have closed our half the peer is gone either way, and nobody can tell.
+   */
+  #endOfStream(): SessionEnd | 'fin or reset' {
+    if (this.#halfClosed) return 'fin or reset'
+    return this.#socket.remoteAddress === undefined ? 'reset' : 'fin'
+  }
+
+  #end(how: SessionEnd | 'fin or reset'): void {
     this.#ended ??= how
     this.#wake()
   }

@@ -23,7 +23,7 @@ export class LineMatcher {
   matches(expected: WireText, found: Buffer): boolean {
     let source = ''
     for (const part of expected) {
-      source += Buffer.isBuffer(part) ? escape(part.toString('latin1')) : this.#pattern(part.placeholder)
+      source += Buffer.isBuffer(part) ? quoted(part.toString('latin1')) : this.#pattern(part.placeholder)
     }
     const match = new RegExp(`^${source}$`, 's').exec(found.toString('latin1'))
     if (match === null) return false
@@ -38,11 +38,11 @@ export class LineMatcher {
       case 'version':
         return '\\d+(?:\\.\\d+)+[-+~.\\w]*'
       case 'sid':
-        return this.#sid === undefined ? '(?<sid>[^\\n]+)' : escape(this.#sid)
+        return this.#sid === undefined ? '(?<sid>[^\\n]+)' : quoted(this.#sid)
       case 'password':
-        return escape(Buffer.from(this.#password ?? '').toString('latin1'))
+        return quoted(Buffer.from(this.#password ?? '').toString('latin1'))
     }
   }
 }
 
-const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+const quoted = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')

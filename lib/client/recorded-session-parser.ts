@@ -59,21 +59,17 @@ class SessionParser {
   }
 
   readAll(text: string): void {
-    const lines = text.split('\n')
-    if (lines.at(-1) === '')
-      lines.pop() // the newline that ends the last line
-    else if (text !== '') {
-      this.#line = lines.length
+    const [first = '', ...others] = text.split('\n')
+    this.#line = 1
+    this.#readMagic(first)
+    const afterLast = others.pop() // what stands behind the newline of the last line: nothing, if it has one
+    for (const [index, line] of others.entries()) {
+      this.#line = index + 2
+      this.#read(line)
+    }
+    if (afterLast !== '') {
+      this.#line = others.length + 2
       this.#fail('the last line has no newline: is the file whole?')
-    }
-    for (const [index, line] of lines.entries()) {
-      this.#line = index + 1
-      if (index === 0) this.#readMagic(line)
-      else this.#read(line)
-    }
-    if (lines.length === 0) {
-      this.#line = 1
-      this.#readMagic('')
     }
     refuseClearPassword(this.steps, (line): never => {
       this.#line = line

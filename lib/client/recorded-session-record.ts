@@ -113,7 +113,7 @@ const readAnswer = async (
       steps.push({ kind: 'answer', text: withPlaceholders(line, asked, false, options) })
     }
   }
-  steps.push({ kind: 'end', how: conversation.ended ?? 'fin' })
+  steps.push({ kind: 'end', how: conversation.ended === 'reset' ? 'reset' : 'fin' })
   return { steps, mark }
 }
 

@@ -30,6 +30,8 @@ export interface ReplayOptions {
   /** How long the agent may be silent before that is the difference. */
   readonly silenceSeconds?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Called for every line of the agent that is as recorded: now is the time to make something happen. */
+  readonly onAnswer?: ((line: string) => void) | undefined
 }
 
 /** What was played and seen, when nothing differed. */
@@ -53,7 +55,22 @@ const MAX_AFTER_BYTES = 4096
  * @param session a file, or what `parseSession` made of a text
  * @throws BackupError `SESSION_DIFFERS` with the first difference, `SESSION_FILE_INVALID`, `CLI_FILE`, `CLIENT_CONNECT`
  * @example
- *   await replaySession('sessions/full-backup.session', { host: '127.0.0.1', port: 25300 })
+ *   import { parseSession, replaySession } from 'kv-backup-agent'
+ *
+ *   const session = parseSession(String.raw`# kv-backup-agent wire session 1
+ *   > 0.76.1\n
+ *   > 1\n
+ *   > action=make coffee\n
+ *   > \n
+ *   < 3\n
+ *   < status=FAILED\n
+ *   < msg={text}\n
+ *   < code=AGENT_ACTION_UNKNOWN\n
+ *   < \n
+ *   <fin
+ *   `.replaceAll(/^ +/gm, ''))
+ *   await replaySession(session, { host: '127.0.0.1', port: Number(process.env['AGENT_PORT'] ?? 25300) })
+ *   console.log('answered as recorded')
  */
 export const replaySession = async (
   session: string | URL | RecordedSession,
@@ -72,7 +89,7 @@ export const replaySession = async (
   })
   try {
     const client = new ClientHalf(conversation, pieces, password, signal)
-    return await new Replaying(recorded, conversation, client, password).run()
+    return await new Replaying(recorded, conversation, client, options).run()
   } finally {
     conversation.close()
   }
@@ -92,15 +109,22 @@ class Replaying {
   readonly #conversation: Conversation
   readonly #client: ClientHalf
   readonly #password: string | undefined
+  readonly #onAnswer: ReplayOptions['onAnswer']
   readonly #matcher: LineMatcher
   #answerLines = 0
   #stream: StreamFacts | undefined
 
-  constructor(session: RecordedSession, conversation: Conversation, client: ClientHalf, password: string | undefined) {
+  constructor(
+    session: RecordedSession,
+    conversation: Conversation,
+    client: ClientHalf,
+    { password, onAnswer }: ReplayOptions,
+  ) {
     this.#session = session
     this.#conversation = conversation
     this.#client = client
     this.#password = password
+    this.#onAnswer = onAnswer
     this.#matcher = new LineMatcher(password)
   }
 
@@ -143,6 +167,7 @@ class Replaying {
       this.#differs({ line: step.line, expected, found: show(found), after: this.#conversation.peek(MAX_AFTER_BYTES) })
     }
     this.#answerLines += 1
+    this.#onAnswer?.(found.toString('latin1'))
   }
 
   async #expectStream({ line, expected }: Extract<SessionStep, { kind: 'stream' }>): Promise<void> {
@@ -165,11 +190,12 @@ class Replaying {
     if (found !== undefined) {
       this.#differs({ line, expected, found: show(found), after: this.#conversation.peek(MAX_AFTER_BYTES) })
     }
-    if (this.#conversation.ended !== how) this.#differs({ line, expected, found: this.#endWord() })
+    const { ended } = this.#conversation
+    if (ended !== how && ended !== 'fin or reset') this.#differs({ line, expected, found: this.#endWord() })
   }
 
   #endWord(): string {
-    return `<${this.#conversation.ended ?? 'fin'}`
+    return this.#conversation.ended === 'reset' ? '<reset' : '<fin'
   }
 
   /** A silent agent is a difference; an interrupted replay is none. */

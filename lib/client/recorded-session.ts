@@ -73,7 +73,7 @@ export type SessionStep = { readonly line: number } & (
   | { readonly kind: 'end'; readonly how: SessionEnd }
 )
 
-/** How the agent ended the connection: cleanly, or with a reset. */
+/** How the agent ended the connection: cleanly, or with a reset. Behind a half-close one may pass for the other. */
 export type SessionEnd = 'fin' | 'reset'
 
 export interface RecordedSession {

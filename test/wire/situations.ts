@@ -1,0 +1,240 @@
+/**
+ * The situations in which the sessions of `fixtures/wire` are recorded and replayed.
+ *
+ * Each is a real agent with something real behind it: a small directory with fixed
+ * times, a backup that is running already, a backup program that gives up. The program
+ * is a stand-in that says what mariadb-backup says; everything else is the product.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
+import type { AgentSettings } from '../../lib/config/index.ts'
+import { endChunk, payloadChunk } from '../archive/xbstream-writer.ts'
+import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from '../rig/guard.ts'
+import { rawClient } from '../rig/raw-client.ts'
+
+/** What `{password}` stands for in every session here: the one of the protocol text's example. */
+export const PASSWORD = 's3cUre'
+
+/** How an agent is run: in this process, as the library does it, or as the program. */
+export type Running = 'in this process' | 'as a program'
+
+/** An agent in some situation, ready for sessions. */
+export interface Stage {
+  readonly host: string
+  readonly port: number
+  /** What this machine alone has, for the recorder. */
+  readonly hide: readonly string[]
+  /** Tells the world behind the agent that it has begun to answer: some things happen only then. */
+  answered(): void
+  leave(): Promise<void>
+}
+
+export const SITUATIONS = {
+  /** A stopped server's directory. */
+  directory: async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch) })
+  },
+
+  /** A backup is running, and its client does not read: larger than all buffers between two sockets, it cannot end. */
+  busy: async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    const directory = smallDirectory(scratch)
+    truncateSync(join(directory, 'ibdata1'), 64 * 1024 * 1024)
+    const busy = await stage(running, scratch, { engine: 'directory', directory })
+    const first = await rawClient(busy.port, busy.host)
+    first.socket.write(REQUEST)
+    await first.hasReceived(1)
+    first.socket.pause()
+    return {
+      ...busy,
+      leave: async () => {
+        first.socket.destroy()
+        await busy.leave()
+      },
+    }
+  },
+
+  /** The program is refused by the server: not one byte of a backup. */
+  'engine-fails-before-first-byte': async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    return stage(running, scratch, { engine: 'mariadb-backup' }, standIn(scratch, Buffer.alloc(0), LOGIN_REFUSED))
+  },
+
+  /** The program gives up after two whole tables, when the client has begun to receive. */
+  'engine-fails-in-the-stream': async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    const tables = ['orders', 'items'].flatMap((name) => [
+      payloadChunk(`./shop/${name}.ibd`, 0, Buffer.alloc(TABLE_BYTES, name)),
+      endChunk(`./shop/${name}.ibd`),
+    ])
+    const programs = standIn(scratch, Buffer.concat(tables), REDO_OVERRUN)
+    const failing = await stage(running, scratch, { engine: 'mariadb-backup' }, programs)
+    return { ...failing, answered: () => writeFileSync(join(programs, 'answered'), '') }
+  },
+} as const
+
+export type SituationName = keyof typeof SITUATIONS
+
+/** Two such tables are more than an agent keeps back for quiet times, so a part of them leaves. */
+const TABLE_BYTES = 4 * 1024 * 1024
+
+const REQUEST = '0.76.1\n3\naction=copy from\nbackup-level=0\nfile=ZRM_LINKS\n\n'
+
+/** Fixed bytes, fixed times: sizes and order of the archive are the same on every machine. */
+const smallDirectory = (scratch: string): string => {
+  const directory = join(scratch, 'data')
+  mkdirSync(join(directory, 'shop'), { recursive: true })
+  writeFileSync(join(directory, 'ibdata1'), Buffer.alloc(30_000, 'ibdata'))
+  writeFileSync(join(directory, 'aria_log_control'), Buffer.alloc(52, 1))
+  writeFileSync(join(directory, 'shop', 'orders.ibd'), Buffer.alloc(12_345, 'orders'))
+  writeFileSync(join(directory, 'shop', 'empty.MYD'), '')
+  writeFileSync(join(directory, 'shop', 'caf\u00e9 prices.MYI'), Buffer.alloc(1024, 2))
+  const fixed = new Date('2011-03-04T00:50:33Z')
+  for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    utimesSync(join(directory, path), fixed, fixed)
+  }
+  return directory
+}
+
+// Words of mariadb-backup 10.11.19.
+const LOGIN_REFUSED =
+  "Failed to connect to MariaDB server: Access denied for user 'backupdb'@'localhost' (using password: YES)."
+const REDO_OVERRUN =
+  'mariabackup: error: Was only able to copy log from 1000 to 2000, not 3000; try increasing innodb_log_file_size'
+
+/**
+ * @returns the directory to look for programs in: there mariadb-backup writes `output`, says `words` and exits with 1.
+ *   With an output it does so when a file `answered` appears, or after a second where nobody makes one.
+ */
+const standIn = (scratch: string, output: Buffer, words: string): string => {
+  const programs = join(scratch, 'programs')
+  mkdirSync(programs)
+  writeFileSync(join(programs, 'output'), output)
+  writeFileSync(join(programs, 'words'), `[00] 2011-03-04 00:50:33 ${words}\n`)
+  const program = join(programs, 'mariadb-backup')
+  writeFileSync(
+    program,
+    `#!/bin/sh
+# Stands in for mariadb-backup in a test of the wire: some output, some words, exit status 1.
+case " $* " in
+  *' --version '*) echo 'mariadb-backup based on MariaDB server 10.11.19-MariaDB debian-linux-gnu (x86_64)'; exit 0 ;;
+  *' --help '*) echo 'Options: --startup-wait-timeout=#'; exit 0 ;;
+esac
+cd '${programs}' || exit 2
+rm -f answered
+cat output
+[ -s output ] && for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  [ -e answered ] && break
+  sleep 0.05
+done
+cat words >&2
+exit 1
+`,
+  )
+  chmodSync(program, 0o755)
+  return programs
+}
+
+const stage = async (
+  running: Running,
+  scratch: string,
+  settings: Partial<AgentSettings>,
+  programs?: string,
+): Promise<Stage> => {
+  const path = [...(programs === undefined ? [] : [programs]), '/usr/bin', '/bin'].join(':')
+  const agent = running === 'as a program' ? await startProgram(settings, path) : await startInside(settings, path)
+  return {
+    host: agent.host,
+    port: agent.port,
+    hide: [scratch],
+    answered: () => undefined,
+    leave: async () => {
+      await agent.stop()
+      await removeGuardedDirectory(scratch)
+    },
+  }
+}
+
+type Stoppable = Pick<RunningAgent, 'host' | 'port' | 'stop'>
+
+const startInside = async (settings: Partial<AgentSettings>, path: string): Promise<Stoppable> => {
+  const before = process.env['PATH']
+  process.env['PATH'] = path // where the engine is looked for; the agent reads it when it starts
+  try {
+    return await startAgent({ ...settings, host: '127.0.0.1', port: 0, drainSeconds: 0 })
+  } finally {
+    process.env['PATH'] = before
+  }
+}
+
+const PROGRAM = fileURLToPath(new URL('../../bin/backup-agent.js', import.meta.url))
+
+const startProgram = async (
+  { engine = 'auto', directory }: Partial<AgentSettings>,
+  path: string,
+): Promise<Stoppable> => {
+  const options = ['--listen', '127.0.0.1:0', '--engine', engine, '--drain-seconds', '0']
+  const source = directory === undefined ? [] : ['--directory', directory]
+  const child = spawn(process.execPath, [PROGRAM, 'serve', ...options, ...source], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: path },
+  })
+  const { pid } = child
+  if (pid === undefined) throw new Error('backup-agent did not start')
+  watchProcess(pid, 'backup-agent')
+  const { host, port } = await listening(child)
+  return {
+    host,
+    port,
+    stop: async () => {
+      const closed = once(child, 'close')
+      child.kill('SIGTERM')
+      await closed
+      forgetProcess(pid)
+    },
+  }
+}
+
+/** Waits for the log line that says where the agent listens; the rest of the log is read and thrown away. */
+const listening = (child: ChildProcess): Promise<{ host: string; port: number }> =>
+  new Promise((resolve, reject) => {
+    const said: string[] = []
+    if (child.stderr === null) throw new Error('no standard error')
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      said.push(line)
+      if (!line.startsWith('{')) return // its last words, when it cannot start
+      const { msg, host, port } = JSON.parse(line) as { msg: string; host: string; port: number }
+      if (msg === 'listening') resolve({ host, port })
+    })
+    child.once('close', () => reject(new Error(`backup-agent ended before it listened: ${said.join('\n')}`)))
+  })
+
+// The sessions themselves
+
+export const SESSION_DIRECTORY = fileURLToPath(new URL('../../../fixtures/wire/', import.meta.url))
+
+export interface SessionFile {
+  readonly name: string
+  readonly file: string
+  readonly situation: SituationName
+}
+
+/** Every session file, and the situation that a comment in it names. */
+export const sessionFiles = (): readonly SessionFile[] =>
+  readdirSync(SESSION_DIRECTORY)
+    .filter((name) => name.endsWith('.session'))
+    .sort()
+    .map((name) => {
+      const file = join(SESSION_DIRECTORY, name)
+      const situation = /^# situation: (\S+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? ''
+      if (!Object.hasOwn(SITUATIONS, situation)) throw new Error(`${name}: expected a comment "situation: NAME"`)
+      return { name: name.replace('.session', ''), file, situation: situation as SituationName }
+    })
