@@ -3,3 +3,4 @@
 export { ByteMeter } from './byte-meter.ts'
 export { withFirstChunk } from './first-chunk.ts'
 export { HoldBack, type WirePiece } from './hold-back.ts'
+export { type NeverQuietOptions, neverQuiet } from './never-quiet.ts'

@@ -38,8 +38,9 @@ export const rawClient = async (port: number, host = '127.0.0.1'): Promise<RawCl
     // libuv reports a reset that comes together with data as an ordinary end. A byte the other
     // way tells them apart: a connection that was reset does not take it.
     const probe = (): void => {
-      if (socket.writableEnded) return end('fin')() // a client that has closed its half cannot ask
-      socket.write(Buffer.of(0), (error) => end(error ? 'reset' : 'fin')())
+      if (socket.writableEnded)
+        end('fin')() // a client that has closed its half cannot ask
+      else socket.write(Buffer.of(0), (error) => end(error ? 'reset' : 'fin')())
     }
     socket.on('end', probe).on('error', end('reset')).on('close', end('reset'))
   })

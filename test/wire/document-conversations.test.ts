@@ -66,7 +66,7 @@ describe.each<Running>(['in this process', 'as a program'])('an agent %s', (runn
       expect(endsLike(example)).toContain(client.ended)
       if (stream === undefined) expect(rest).toHaveLength(0)
       else if (endOf(example) === 'fin') expect(() => proveArchive(stream.note, rest)).not.toThrow()
-else expect(() => proveArchive(stream.note, rest)).toThrow(CUT)
+      else expect(() => proveArchive(stream.note, rest)).toThrow(CUT)
     },
   )
 })
