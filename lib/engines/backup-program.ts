@@ -57,11 +57,11 @@ const runBackupProgram = async (
     workingDirectory: settings.runtimeDirectory,
     descriptor3: optionFile.fd,
     signal,
+    onStart: (pid) => log.info({ program: identity.program, pid, args }, 'engine started'),
     onStderr: (chunk) => {
       for (const line of lines.push(chunk)) take(line)
     },
   }).finally(() => optionFile.close())
-  log.info({ program: identity.program, pid: child.pid, args }, 'engine started')
 
   const settled = child.settled.then((end): EngineOutcome => {
     for (const line of lines.end()) take(line)

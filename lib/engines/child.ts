@@ -39,6 +39,8 @@ export interface ChildOrder {
   /** Becomes descriptor 3 of the child. The caller keeps its own and closes it after the start. */
   readonly descriptor3?: number | undefined
   readonly signal: AbortSignal
+  /** Called once with the process id, before anything the program says. Must not throw. */
+  readonly onStart?: ((pid: number) => void) | undefined
   /** Every piece of stderr, as it comes. Must not throw. */
   readonly onStderr: (chunk: Buffer) => void
   readonly graceMs?: number | undefined
@@ -88,6 +90,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     })
   }
   rememberGroup(pid)
+  order.onStart?.(pid)
 
   const closed = new Promise<ChildEnd>((resolve) => {
     subprocess.once('close', (code: number | null, signal: string | null) => {
