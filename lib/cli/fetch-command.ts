@@ -4,7 +4,6 @@
  * With `--out -` standard output is the backup, so the report moves to standard error.
  */
 
-import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 
 import {
@@ -17,11 +16,9 @@ import {
 import { DEFAULT_PORT } from '../config/index.ts'
 import type { EncodingName } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { positionRows, runReported, table } from './report.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress, parseCount } from './values.ts'
-
-/** The password's place for those who keep no file. */
-const PASSWORD_VARIABLE = 'BACKUP_PASSWORD'
 
 interface FetchOptions {
   readonly user?: string
@@ -66,7 +63,8 @@ Examples:
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
   const { user, sid, encoding, silenceSeconds, json = false } = options
   const target = fetchTarget(options)
-  const password = await readPassword(options)
+  // A user without a password is a user with an empty one, as with unix_socket.
+  const password = (await readPassword(options.passwordFile)) ?? (user === undefined ? undefined : '')
   await runReported({
     json,
     stream: 'stream' in target ? process.stderr : process.stdout,
@@ -88,14 +86,6 @@ const fetchTarget = ({ out, extract }: FetchOptions): FetchTarget => {
   if (process.stdout.isTTY)
     throw usage('a backup does not go to a terminal', 'give --out FILE, or a pipe behind --out -')
   return { stream: process.stdout }
-}
-
-const readPassword = async ({ passwordFile, user }: FetchOptions): Promise<string | undefined> => {
-  if (passwordFile === undefined) return process.env[PASSWORD_VARIABLE] ?? (user === undefined ? undefined : '')
-  const text = await readFile(passwordFile, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new BackupError('CLI_FILE', `cannot read the password file ${passwordFile}: ${cause.code}`, {}, { cause })
-  })
-  return text.replace(/\r?\n$/, '') // editors end a file with a newline, passwords do not
 }
 
 const progressText = ({ stage, bytes, bytesPerSecond, seconds }: FetchProgress): string =>

@@ -4,18 +4,16 @@
  * The password comes from a file or the environment and is never written.
  */
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Command, Option } from 'commander'
 
 import { parseRequestSession, readSession, recordSession, writeSession } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { withStopSignals } from './stop-signals.ts'
 import { type Address, parseAddress } from './values.ts'
-
-/** The password's place for those who keep no file. */
-const PASSWORD_VARIABLE = 'BACKUP_PASSWORD'
 
 interface RecordOptions {
   readonly request: string
@@ -42,7 +40,7 @@ export const recordCommand = (): Command =>
 
 const recordAction = async (address: Address, options: RecordOptions): Promise<void> => {
   const request = await readSession(options.request, parseRequestSession)
-  const password = await readSessionPassword(options.passwordFile)
+  const password = await readPassword(options.passwordFile)
   const session = await withStopSignals((signal) =>
     recordSession(request, {
       ...address,
@@ -72,12 +70,3 @@ const commandLine = ({ request, out, hide, digest }: RecordOptions): string =>
     ...(hide.length > 0 ? ['--hide TEXT'] : []),
     ...(digest === true ? ['--digest'] : []),
   ].join(' ')
-
-/** @throws BackupError `CLI_FILE` */
-export const readSessionPassword = async (file: string | undefined): Promise<string | undefined> => {
-  if (file === undefined) return process.env[PASSWORD_VARIABLE]
-  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new BackupError('CLI_FILE', `cannot read the password file ${file}: ${cause.code}`, {}, { cause })
-  })
-  return text.replace(/\r?\n$/, '') // editors end a file with a newline, passwords do not
-}

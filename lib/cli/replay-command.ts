@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 
 import { DEFAULT_REPLAY_SILENCE_SECONDS, type Pieces, replaySession } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
-import { readSessionPassword } from './record-command.ts'
+import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { runReported } from './report.ts'
 import { type Address, formatBytes, parseAddress, parseCount } from './values.ts'
 
@@ -20,7 +20,7 @@ export const replayCommand = (): Command =>
     .description('replay a recorded session; exit 0 when the agent answers as recorded, else say the first difference')
     .argument('<FILE>', 'the session')
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-    .option('--password-file <F>', "file with what {password} stands for; else the environment's BACKUP_PASSWORD")
+    .option('--password-file <F>', `file with what {password} stands for; else the environment's ${PASSWORD_VARIABLE}`)
     .addOption(
       new Option('--pieces <HOW>', "how the client's bytes are cut")
         .choices(['recorded', 'whole', 'bytes'] satisfies Pieces[])
@@ -38,7 +38,7 @@ export const replayCommand = (): Command =>
         stream: process.stdout,
         work: async (signal) => {
           const { passwordFile, pieces, silenceSeconds } = options
-          const password = await readSessionPassword(passwordFile)
+          const password = await readPassword(passwordFile)
           return replaySession(file, { ...address, password, pieces, silenceSeconds, signal })
         },
         asJson: ({ sentBytes, answerLines, sid, stream }) => ({
