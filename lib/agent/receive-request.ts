@@ -17,9 +17,10 @@ export interface ReceivedRequest {
 
 /**
  * @param deadlineMs milliseconds for the whole request
- * @throws BackupError `AGENT_REQUEST_TIMEOUT`, `PROTOCOL_*`; `JOB_CLIENT_GONE` when the connection was lost
+ * @param hurry aborts when the agent ends and waits for no request any more
+ * @throws BackupError `AGENT_REQUEST_TIMEOUT`, `PROTOCOL_*`, `JOB_DRAINING`; `JOB_CLIENT_GONE` when the connection was lost
  */
-export const receiveRequest = (socket: Socket, deadlineMs: number): Promise<ReceivedRequest> =>
+export const receiveRequest = (socket: Socket, deadlineMs: number, hurry: AbortSignal): Promise<ReceivedRequest> =>
   new Promise((resolve, reject) => {
     const parser = new RequestParser()
     const timer = setTimeout(() => {
@@ -28,6 +29,7 @@ export const receiveRequest = (socket: Socket, deadlineMs: number): Promise<Rece
 
     const settle = (): void => {
       clearTimeout(timer)
+      hurry.removeEventListener('abort', onHurry)
       socket.off('data', onData).off('end', onEnd).off('close', onClose)
     }
     const fail = (error: unknown): void => {
@@ -56,5 +58,9 @@ export const receiveRequest = (socket: Socket, deadlineMs: number): Promise<Rece
       })
     const onClose = (): void => fail(new BackupError('JOB_CLIENT_GONE', 'the client went away before its request'))
 
+    const onHurry = (): void => fail(new BackupError('JOB_DRAINING', 'the agent is shutting down'))
+
+    if (hurry.aborted) return onHurry()
+    hurry.addEventListener('abort', onHurry)
     socket.on('data', onData).on('end', onEnd).on('close', onClose)
   })

@@ -14,7 +14,7 @@
 
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { createEncoder, ENCODINGS } from '../encodings/index.ts'
 import type { Engine } from '../engines/index.ts'
@@ -24,6 +24,7 @@ import type { Logger } from '../log/index.ts'
 import { readRequest, type StatusBlock, writeReady, writeStatus } from '../protocol/index.ts'
 import { decide, type Decision } from './policy.ts'
 import { receiveRequest } from './receive-request.ts'
+import { resetWhenArrived } from './reset.ts'
 
 /** What all sessions of an agent share. */
 export interface SessionContext {
@@ -35,6 +36,8 @@ export interface SessionContext {
   readonly memoryBytes: number
   readonly spool: { readonly directory: string; readonly maxBytes: number }
   readonly makeSid: () => string
+  /** Aborts when the agent ends: what is left to do is done at once. */
+  readonly hurry: AbortSignal
   /** Jobs that run now, so that the agent can cancel them. */
   readonly jobs: Set<BackupJob>
 }
@@ -47,7 +50,7 @@ export const serveSession = async (socket: Socket, context: SessionContext, log:
   const gone = whenGone(socket)
   let sid: string | undefined
   try {
-    const { version, block } = await receiveRequest(socket, context.requestDeadlineMs)
+    const { version, block } = await receiveRequest(socket, context.requestDeadlineMs, context.hurry)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const request = readRequest(block)
     log.info({ action: request.action, version: version.text }, 'request')
@@ -88,14 +91,22 @@ const serveBackup = async (
     log,
     nowMs: () => performance.now(),
     wait: async (milliseconds, signal) => {
-      await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined)
+      await delay(milliseconds, undefined, { signal }).catch(() => undefined)
     },
     wallClockMs: Date.now(),
     lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
   })
   const onGone = (): void => job.cancel(clientGone())
+  const onExtraBytes = (bytes: Buffer): void => job.cancel(extraBytes(bytes))
   gone.addEventListener('abort', onGone)
+  socket.on('data', onExtraBytes)
   context.jobs.add(job)
+  const giveBack = async (): Promise<void> => {
+    gone.removeEventListener('abort', onGone)
+    socket.off('data', onExtraBytes)
+    await job.close()
+    context.jobs.delete(job)
+  }
   let saidReady = false
   try {
     if (gone.aborted) onGone()
@@ -111,14 +122,13 @@ const serveBackup = async (
     await finish(socket, [], job.signal)
     job.finish()
   } catch (error) {
-    gone.removeEventListener('abort', onGone) // that the connection ends now is our doing
-    if (saidReady) socket.resetAndDestroy()
     await job.fail(error)
-    if (!saidReady) await refuse(socket, error, sid)
+    // The server is free again; only the connection is left to be ended.
+    await giveBack()
+    if (saidReady) await resetWhenArrived(socket, context.hurry)
+    else await refuse(socket, error, sid)
   } finally {
-    gone.removeEventListener('abort', onGone)
-    await job.close()
-    context.jobs.delete(job)
+    await giveBack()
   }
 }
 
@@ -142,8 +152,10 @@ const finish = async (socket: Socket, bytes: readonly Buffer[] = [], signal?: Ab
     socket.once('close', () => reject(clientGone()))
     socket.end(Buffer.concat(bytes), resolve)
   })
-  // The peer closes when it has read everything; one that never does must not keep a descriptor.
-  socket.setTimeout(LINGER_MS, () => socket.destroy())
+  // The peer closes when it has read everything; one that never does must not keep a descriptor. What the system
+  // has taken arrives all the same.
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(linger))
 }
 
 /** Says no, in the one form that every deployed client notices: a block where READY would stand. */
@@ -156,7 +168,15 @@ const refuse = async (socket: Socket, error: unknown, sid: string | undefined): 
   await finish(socket, [answer]).catch(() => undefined) // it is gone: nobody is left to be told
 }
 
-const inOneLine = ({ message, hint }: BackupError): string => (hint === undefined ? message : `${message}; ${hint}`)
+/** A message may end with a program's own words, and their full stop. */
+const inOneLine = ({ message, hint }: BackupError): string =>
+  hint === undefined ? message : `${message.replace(/\.$/, '')}; ${hint}`
+
+/** One request per connection, in this version of the protocol: what comes behind it was meant for somebody else. */
+const extraBytes = (bytes: Buffer): BackupError =>
+  new BackupError('PROTOCOL_TRAILING_BYTES', `expected nothing after the request, found ${bytes.length} bytes`, {
+    bytes: bytes.length,
+  })
 
 const clientGone = (): BackupError => new BackupError('JOB_CLIENT_GONE', 'the client closed the connection')
 

@@ -83,6 +83,7 @@ const startIn = async (
     ...(datadir === undefined ? {} : { datadir }),
   })
 
+  const hurry = new AbortController()
   const context: SessionContext = {
     engine,
     admission: new Admission(),
@@ -95,6 +96,7 @@ const startIn = async (
       maxBytes: settings.spoolBytes ?? DEFAULT_SPOOL_BYTES,
     },
     makeSid: randomUUID,
+    hurry: hurry.signal,
     jobs: new Set<BackupJob>(),
   }
   const sockets = new Set<Socket>()
@@ -133,8 +135,9 @@ const startIn = async (
     if (context.jobs.size > 0) log.info({ drainSeconds }, 'stopping: waiting for the running backup')
     await drained
     clearTimeout(deadline)
-    for (const socket of sockets) socket.destroySoon()
+    hurry.abort()
     await Promise.allSettled(sessions)
+    for (const socket of sockets) socket.destroySoon()
     await runtime.remove()
     log.info('stopped')
   }

@@ -183,6 +183,18 @@ describe('a refusal stands in place of READY, so that every deployed client noti
   })
 })
 
+test('bytes behind a request are refused also when they come later', async () => {
+  const client = await rawClient(bigAgent.port)
+  client.socket.write(EXAMPLE)
+  await client.hasReceived(1)
+
+  client.socket.write('and another thing\n')
+  const { bytes, ended } = await client.ended()
+
+  expect(readAnswer(bytes).block.get('status')).toBe('SENDING')
+  expect(ended).toBe('reset')
+})
+
 test('a client that goes away in the middle gives its place to the next one', async () => {
   const first = await rawClient(bigAgent.port)
   first.socket.write(EXAMPLE)
