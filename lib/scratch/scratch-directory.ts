@@ -1,0 +1,131 @@
+/**
+ * A directory where unlinked files are made, and the room that they may take there.
+ *
+ *     disk of the directory   │ used │ ours, bounded by its users │ … │ reserve │
+ *                                                                     never taken
+ *
+ * The reserve is 5 % of the disk, but not more than 1 GiB. It is there for the others: the
+ * directory often shares its disk with the server's temporary tables or with its data, and
+ * a server that finds its disk full stops writing. 5 % keeps a small disk alive; 1 GiB is
+ * many times what a server writes between two of our questions, on a disk of any size.
+ *
+ * The free space is asked before the first byte, and again every `ASK_EVERY_BYTES`: what
+ * others write meanwhile is seen then.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { join } from 'node:path'
+
+import { BackupError } from '../errors/index.ts'
+import { type ScratchDisk, type ScratchHandle, systemDisk } from './scratch-disk.ts'
+import { ScratchFile } from './scratch-file.ts'
+
+export interface ScratchSettings {
+  /** Must exist, and be writable for nobody whom we do not trust. */
+  readonly directory: string
+  /** Random bytes, for names that nobody can guess. Left out: those of `node:crypto`; a test passes a trap in. */
+  readonly random?: ((bytes: number) => Uint8Array) | undefined
+  /** Left out: the real one. */
+  readonly disk?: ScratchDisk | undefined
+}
+
+const RESERVE_SHARE = 0.05
+const RESERVE_MAX_BYTES = 1024 ** 3
+
+/** Small against the reserve, large against the price of a question (some 20 µs). */
+const ASK_EVERY_BYTES = 16 * 1024 * 1024
+
+/** 128 bits: nobody guesses it, and it never comes twice. */
+const NAME_BYTES = 16
+
+export class ScratchDirectory {
+  readonly directory: string
+  readonly #random: (bytes: number) => Uint8Array
+  readonly #disk: ScratchDisk
+  #grantedBytes = 0 // known to be free at the last question, and not yet taken
+
+  constructor({ directory, random = randomBytes, disk = systemDisk }: ScratchSettings) {
+    this.directory = directory
+    this.#random = random
+    this.#disk = disk
+  }
+
+  /**
+   * A new, empty file that has lost its name before it gets its first byte: whatever
+   * kills the process, the kernel gives the disk back.
+   *
+   * @throws BackupError `SCRATCH_NO_ROOM`, `SCRATCH_IO`
+   */
+  async open(): Promise<ScratchFile> {
+    const path = join(this.directory, `.scratch-${Buffer.from(this.#random(NAME_BYTES)).toString('hex')}`)
+    // O_EXCL and O_NOFOLLOW: what somebody may have put in its place is refused, not opened.
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    let handle: ScratchHandle | undefined
+    try {
+      handle = await this.#disk.open(path, flags, 0o600)
+      await this.#disk.unlink(path)
+      return new ScratchFile(handle, this)
+    } catch (cause) {
+      await handle?.close().catch(() => {})
+      throw this.failure('made', cause)
+    }
+  }
+
+  /**
+   * For files that are about to grow.
+   *
+   * @throws BackupError `SCRATCH_NO_ROOM` when the disk would be left with less than its reserve; `SCRATCH_IO`
+   */
+  async claim(bytes: number): Promise<void> {
+    if (this.#grantedBytes < bytes) {
+      const { freeBytes, reserveBytes } = await this.#ask()
+      const spareBytes = freeBytes - reserveBytes
+      if (spareBytes < bytes) {
+        const { directory } = this
+        throw new BackupError(
+          'SCRATCH_NO_ROOM',
+          `the disk of ${directory} has ${freeBytes} bytes left, and ${reserveBytes} of them stay free for others`,
+          { directory, freeBytes, reserveBytes, wantedBytes: bytes },
+          { hint: NO_ROOM_HINT },
+        )
+      }
+      this.#grantedBytes = Math.max(bytes, Math.min(spareBytes, ASK_EVERY_BYTES))
+    }
+    this.#grantedBytes -= bytes
+  }
+
+  /** For files: what the system said, in our words. `verb` completes "a scratch file cannot be …". */
+  failure(verb: string, cause: unknown): BackupError {
+    if (cause instanceof BackupError) return cause
+    const { directory } = this
+    const code = (cause as NodeJS.ErrnoException).code ?? null
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+    // Whatever was granted is not there: ask again before the next byte.
+    if (isFull) this.#grantedBytes = 0
+    return new BackupError(
+      isFull ? 'SCRATCH_NO_ROOM' : 'SCRATCH_IO',
+      `a scratch file in ${directory} cannot be ${verb}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { directory, system: code },
+      {
+        cause,
+        hint: isFull
+          ? NO_ROOM_HINT
+          : 'check the disk and the permissions there, or name another directory with --spool-dir',
+      },
+    )
+  }
+
+  async #ask(): Promise<{ freeBytes: number; reserveBytes: number }> {
+    try {
+      // `bavail`, not `bfree`: what the file system keeps for root is not for us either.
+      const { bavail, blocks, bsize } = await this.#disk.statfs(this.directory)
+      const reserveBytes = Math.min(Math.ceil(blocks * bsize * RESERVE_SHARE), RESERVE_MAX_BYTES)
+      return { freeBytes: bavail * bsize, reserveBytes }
+    } catch (cause) {
+      throw this.failure('given room', cause)
+    }
+  }
+}
+
+const NO_ROOM_HINT = 'free some space there, name a directory on another disk with --spool-dir, or lower --spool-bytes'
