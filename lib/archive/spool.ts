@@ -11,14 +11,11 @@
  * Used by one flow of control: calls on a spool and its runs must not overlap.
  */
 
-import { constants, open, unlink, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
-
 import { BackupError } from '../errors/index.ts'
+import { ScratchDirectory, type ScratchFile, type ScratchSettings } from '../scratch/index.ts'
 
-export interface SpoolSettings {
-  /** Must exist and be private to this user. Nothing is created there before it is needed. */
-  readonly directory: string
+/** Nothing is created in the directory before it is needed. */
+export interface SpoolSettings extends ScratchSettings {
   /** Most bytes of disk in use at a time. */
   readonly maxBytes: number
 }
@@ -26,18 +23,12 @@ export interface SpoolSettings {
 /** The unit that is taken and given back. Also the largest read, so it bounds the memory a read takes. */
 export const SPOOL_BLOCK_BYTES = 256 * 1024
 
-/** Spools of this process so far: a name of its own for each. Unpredictable it need not be, `O_EXCL` refuses a trap. */
-let spoolsOpened = 0
-
-/** Names tried before giving up; a name is taken only by a process that died between opening and unlinking. */
-const MAX_NAMES = 100
-
 export class Spool {
   readonly #settings: SpoolSettings
   readonly #maxBlocks: number
   readonly #free: number[] = []
   #blocks = 0 // ever taken since the file was last empty
-  #file: FileHandle | undefined
+  #file: ScratchFile | undefined
   #peakBytes = 0
   #closed: Promise<void> | undefined
 
@@ -98,80 +89,48 @@ export class Spool {
     if (this.#free.length < this.#blocks) return
     this.#free.length = 0
     this.#blocks = 0
-    await this.#using('emptied', (file) => file.truncate(0))
+    await this.#using((file) => file.empty())
   }
 
   /** For runs. */
   async write(bytes: Buffer, position: number): Promise<void> {
-    await this.#using('written', async (file) => {
-      // A disk that is nearly full takes a part and says so only at the next write.
-      for (let done = 0; done < bytes.length; ) {
-        done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
-      }
-    })
+    await this.#using((file) => file.write([bytes], position))
   }
 
   /** For runs: a buffer of its own for every read, because it goes out to the consumer. */
-  async read(length: number, position: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(length)
-    await this.#using('read', async (file) => {
-      for (let done = 0; done < length; ) {
-        const { bytesRead } = await file.read(bytes, done, length - done, position + done)
-        if (bytesRead === 0) throw new Error(`the spool ends at byte ${position + done}`)
-        done += bytesRead
-      }
-    })
-    return bytes
+  read(length: number, position: number): Promise<Buffer> {
+    return this.#using((file) => file.read(length, position))
   }
 
-  async #using(verb: string, work: (file: FileHandle) => Promise<void>): Promise<void> {
+  async #using<Result>(work: (file: ScratchFile) => Promise<Result>): Promise<Result> {
     try {
-      await work(this.#file ?? (await this.#open()))
+      return await work(this.#file ?? (await this.#open()))
     } catch (cause) {
-      const { directory } = this.#settings
+      if (!(cause instanceof BackupError) || cause.code === 'ARCHIVE_SPOOL_IO') throw cause
       throw new BackupError(
         'ARCHIVE_SPOOL_IO',
-        `the spool in ${directory} cannot be ${verb}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { directory, usedBytes: this.usedBytes },
-        { cause, hint: 'check space and permissions there, or name another directory with --spool-dir' },
+        `the spool cannot be used: ${cause.message}`,
+        { ...cause.facts, usedBytes: this.usedBytes },
+        { cause, ...(cause.hint === undefined ? {} : { hint: cause.hint }) },
       )
     }
   }
 
-  async #open(): Promise<FileHandle> {
-    if (this.#closed !== undefined) throw new Error('it was closed')
-    const file = await this.#createUnlinked()
+  async #open(): Promise<ScratchFile> {
+    const { directory } = this.#settings
+    if (this.#closed !== undefined) throw closed(directory)
+    const file = await new ScratchDirectory(this.#settings).open()
     if (this.#closed !== undefined) {
       await file.close() // closed while it was being opened
-      throw new Error('it was closed')
+      throw closed(directory)
     }
     this.#file = file
     return file
   }
-
-  async #createUnlinked(): Promise<FileHandle> {
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    for (let tries = 1; ; tries += 1) {
-      const path = join(this.#settings.directory, `.spool-${process.pid}-${spoolsOpened++}`)
-      try {
-        return await openAndUnlink(path, flags)
-      } catch (error) {
-        if (tries >= MAX_NAMES || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      }
-    }
-  }
 }
 
-const openAndUnlink = async (path: string, flags: number): Promise<FileHandle> => {
-  const file = await open(path, flags, 0o600)
-  try {
-    await unlink(path)
-  } catch (error) {
-    await file.close()
-    throw error
-  }
-  return file
-}
+const closed = (directory: string): BackupError =>
+  new BackupError('ARCHIVE_SPOOL_IO', `the spool in ${directory} was closed`, { directory })
 
 /** A queue of bytes in the spool: appended to at one end, read once from the other. */
 export class SpoolRun {

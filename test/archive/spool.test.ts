@@ -1,9 +1,19 @@
-import { chmodSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 import { SPOOL_BLOCK_BYTES, Spool, type SpoolRun } from '../../lib/archive/spool.ts'
+import { type ScratchDisk, systemDisk } from '../../lib/scratch/index.ts'
 import { pattern } from './converting.ts'
 import { makeScratch, type Scratch } from './file-trees.ts'
 
@@ -133,22 +143,39 @@ test('says so when the directory does not exist', async () => {
   })
 })
 
-test('follows no link and opens no file that somebody put in its place', async () => {
-  // Names that this process would use next are taken by directories: each is passed over, none is opened.
-  const taken = join(scratch.directory, 'd')
-  mkdirSync(taken)
-  chmodSync(taken, 0o700)
-  const own = new Spool({ directory: taken, maxBytes: 4 * SPOOL_BLOCK_BYTES })
-  await own.run().append(Buffer.of(1))
-  const next = Number(/-(\d+) \(deleted\)$/.exec(openBelow(taken)[0] ?? '')?.[1]) + 1
-  await own.close()
-  for (const n of [next, next + 1]) mkdirSync(join(taken, `.spool-${process.pid}-${n}`))
+test.each<[string, (trap: string, victim: string) => void]>([
+  ['a link', (trap, victim) => symlinkSync(victim, trap)],
+  ['a second name', (trap, victim) => linkSync(victim, trap)],
+  ['a directory', (trap) => mkdirSync(trap)],
+])('opens nothing that somebody put in its place: %s', async (_, set) => {
+  const victim = join(scratch.directory, 'victim')
+  writeFileSync(victim, 'untouched')
+  set(join(scratch.directory, `.scratch-${'ab'.repeat(16)}`), victim)
+  const trapped = new Spool({
+    directory: scratch.directory,
+    maxBytes: 4 * SPOOL_BLOCK_BYTES,
+    random: (bytes) => Buffer.alloc(bytes, 0xab),
+  })
 
-  const other = new Spool({ directory: taken, maxBytes: 4 * SPOOL_BLOCK_BYTES })
-  await other.run().append(Buffer.of(1))
+  await expect(trapped.run().append(Buffer.of(1))).rejects.toMatchObject({
+    code: 'ARCHIVE_SPOOL_IO',
+    message: expect.stringContaining('EEXIST'),
+  })
+  expect(openBelow(scratch.directory)).toEqual([])
+  expect(readFileSync(victim, 'utf8')).toBe('untouched')
+})
 
-  expect(openBelow(taken)).toEqual([expect.stringContaining(`-${next + 2} (deleted)`)])
-  await other.close()
+test('leaves the disk its reserve, and says what to do', async () => {
+  const disk: ScratchDisk = { ...systemDisk, statfs: async () => ({ bavail: 50, blocks: 1000, bsize: 1024 }) }
+  const tight = new Spool({ directory: scratch.directory, maxBytes: 4 * SPOOL_BLOCK_BYTES, disk })
+
+  await expect(tight.run().append(Buffer.of(1))).rejects.toMatchObject({
+    code: 'ARCHIVE_SPOOL_IO',
+    message: expect.stringContaining('stay free for others'),
+    facts: { directory: scratch.directory, freeBytes: 51_200, reserveBytes: 51_200, usedBytes: SPOOL_BLOCK_BYTES },
+    hint: expect.stringContaining('--spool-dir'),
+  })
+  await tight.close()
 })
 
 test('has nothing open after it was closed, and can be closed twice', async () => {
