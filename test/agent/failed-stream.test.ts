@@ -84,7 +84,10 @@ const decoded = (encoding: EncodingName, wire: Buffer): Buffer => {
 }
 
 const CASES = (['octet', 'base64', 'uuencode'] as const).flatMap((encoding) =>
-  (['at once', 'in small sips', 'after a pause'] as const).map((reads) => ({ encoding, reads })),
+  (['at once', 'slowly'] as const).flatMap((reads) =>
+    // Where a stream stops by accident, tar accepts it about every second time.
+    Array.from({ length: reads === 'slowly' ? 5 : 1 }, (_, time) => ({ encoding, reads, time: time + 1 })),
+  ),
 )
 const MIME = {
   octet: 'application/octet-stream',
@@ -92,27 +95,26 @@ const MIME = {
   uuencode: 'application/x-uuencode-stream',
 }
 
-test.each(CASES)('a client that reads $encoding $reads has what its tar refuses', async ({ encoding, reads }) => {
-  const client = await rawClient(agent.port)
-  if (reads === 'in small sips') {
-    client.socket.on('data', () => {
-      client.socket.pause()
-      setImmediate(() => client.socket.resume())
+test.each(CASES)(
+  'a client that reads $encoding $reads has what its tar refuses ($time)',
+  async ({ encoding, reads }) => {
+    const client = await rawClient(agent.port)
+    if (reads === 'slowly') {
+      client.socket.on('data', () => {
+        client.socket.pause()
+        setTimeout(() => client.socket.resume(), 4) // what makes this reader slow
+      })
+    }
+    client.socket.write(request(MIME[encoding]))
+
+    const { bytes, ended } = await client.ended()
+    const answer = new AnswerReader().push(bytes)
+    const { status } = spawnSync('tar', ['-t', '-f', '-'], {
+      input: decoded(encoding, answer?.rest ?? Buffer.alloc(0)),
     })
-  }
-  client.socket.write(request(MIME[encoding]))
-  if (reads === 'after a pause') {
-    await client.hasReceived(1)
-    client.socket.pause()
-    await agent.logged(({ code, msg }) => code === 'ENGINE_FAILED' && msg.includes('gone'))
-    client.socket.resume()
-  }
 
-  const { bytes, ended } = await client.ended()
-  const answer = new AnswerReader().push(bytes)
-  const { status } = spawnSync('tar', ['-t', '-f', '-'], { input: decoded(encoding, answer?.rest ?? Buffer.alloc(0)) })
-
-  expect(answer?.block.get('status')).toBe('SENDING')
-  expect(ended).toBe('reset')
-  expect(status).toBe(2)
-})
+    expect(answer?.block.get('status')).toBe('SENDING')
+    expect(ended).toBe('reset')
+    expect(status).toBe(2)
+  },
+)

@@ -35,6 +35,7 @@ export class Writer {
     this.#client = spawn('mariadb', [...server.clientOptions(), '--unbuffered'], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: plainEnvironment(),
+      detached: true, // Ctrl-C in a terminal is for us; the client ends with its input
     })
     this.#client.stdin.on('error', () => {}) // the client is gone: #writeRows notices the missing confirmation
     this.#client.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -137,7 +137,7 @@ export class ThrowawayServer {
    * @throws Error with the server's own message
    */
   async query(sql: string): Promise<Row[]> {
-    const run = await runProgram('mariadb', this.clientOptions(), { input: sql })
+    const run = await runProgram('mariadb', this.clientOptions(), { input: sql, apart: true }) // it ends with the server
     if (run.exitCode !== 0) throw new Error(`${run.stderr.trim()}\nin: ${sql.slice(0, 300)}`)
     return parseRows(run.stdout.toString())
   }

@@ -16,6 +16,11 @@ export interface ProgramOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Kills the program. */
   readonly signal?: AbortSignal
+  /**
+   * Whether Ctrl-C in a terminal passes the program by, because the caller ends it otherwise.
+   * It does for a program with a `signal`.
+   */
+  readonly apart?: boolean
 }
 
 export interface ProgramRun {
@@ -39,12 +44,13 @@ export const plainEnvironment = (): Record<string, string> => {
 export const runProgram = async (
   program: string,
   options: readonly string[],
-  { input, inputFile, outputFile, directory, environment, signal }: ProgramOptions = {},
+  { input, inputFile, outputFile, directory, environment, signal, apart = signal !== undefined }: ProgramOptions = {},
 ): Promise<ProgramRun> => {
   const started = performance.now()
   const child = spawn(program, options, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: environment ?? plainEnvironment(),
+    detached: apart,
     ...(directory === undefined ? {} : { cwd: directory }),
     ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' }),
   })

@@ -54,7 +54,7 @@ fail_showing() {
 # --- npm packages -------------------------------------------------------------------------
 
 install_npm_packages() {
-  set -- --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error
+  set -- --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=2000
   captured npm ci "$@" && return 0
   # npm >= 10 insists on a lock file that names the packages of every other platform too, and one
   # that was written behind a registry's mirror may lack some. Then: the versions of the lock file
@@ -77,10 +77,12 @@ fi
 # The -core packages of MariaDB are the programs without a service.
 missing_programs=
 missing_packages=
+missing() { # PROGRAM PACKAGE
+  missing_programs="$missing_programs $1"
+  case " $missing_packages " in *" $2 "*) ;; *) missing_packages="$missing_packages $2" ;; esac
+}
 while read -r program package; do
-  command -v "$program" >/dev/null && continue
-  missing_programs="$missing_programs $program"
-  case " $missing_packages " in *" $package "*) ;; *) missing_packages="$missing_packages $package" ;; esac
+  command -v "$program" >/dev/null || missing "$program" "$package"
 done <<'PROGRAMS'
 mariadbd            mariadb-server-core
 mariadb-install-db  mariadb-server-core
@@ -97,11 +99,12 @@ uuencode            sharutils
 uudecode            sharutils
 xinetd              xinetd
 socat               socat
-python3             python3
-perl                perl
 setpriv             util-linux
 flock               util-linux
 PROGRAMS
+# Debian's smallest installs of these two lack modules that tests compare with.
+perl -MMIME::Base64 -e 1 2>/dev/null || missing perl perl
+python3 -c 'import tarfile' 2>/dev/null || missing python3 python3
 
 if [ -n "$missing_packages" ]; then
   packages=${missing_packages# }
