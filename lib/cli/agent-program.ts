@@ -121,20 +121,29 @@ const serve = async (options: ServeOptions): Promise<void> => {
     ...(defaultsFile === undefined ? {} : { defaultsFile }),
     ...(datadir === undefined ? {} : { datadir }),
   }
-  const agent = await startAgent(settings, log)
-  await untilStopped(agent, log)
+  const starting = startAgent(settings, log)
+  // Before the agent says that it listens: from then on it may be told to stop.
+  const stopped = untilStopped(starting, log)
+  await starting
+  await stopped
 }
 
-/** The first signal stops gently, the next one cancels. */
-const untilStopped = async (agent: RunningAgent, log: Logger): Promise<void> => {
-  await new Promise<void>((resolve, reject) => {
+/** The first signal stops gently, the next one cancels. Rejects, unheard, when the agent has never started. */
+const untilStopped = (starting: Promise<RunningAgent>, log: Logger): Promise<void> => {
+  const stopped = new Promise<void>((resolve, reject) => {
     let signals = 0
     const onSignal = (name: NodeJS.Signals): void => {
       signals += 1
       log.info({ signal: name }, signals === 1 ? 'told to stop' : 'told to stop at once')
-      if (signals > 1) agent.cancel(`the agent was told to stop at once (${name})`)
-      else agent.stop().then(resolve, reject)
+      const isFirst = signals === 1
+      const obeyed = starting.then((agent) =>
+        isFirst ? agent.stop() : agent.cancel(`the agent was told to stop at once (${name})`),
+      )
+      if (isFirst) obeyed.then(resolve, reject)
+      else obeyed.catch(() => undefined) // the first one says why
     }
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   })
+  stopped.catch(() => undefined)
+  return stopped
 }
