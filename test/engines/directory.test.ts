@@ -212,7 +212,18 @@ describe('a directory', () => {
     })
   })
 
-  test.each([
+  /** Root may read everything, and some builds of Node (Debian 13's) do not let it become somebody else. */
+  const mayBeUnreadable = (() => {
+    if (process.geteuid?.() !== 0) return true
+    try {
+      process.seteuid?.(0)
+      return true
+    } catch {
+      return false
+    }
+  })()
+
+  ;(mayBeUnreadable ? test : test.skip).each([
     ['file', 'db/t.ibd', 0o000],
     ['directory', 'db', 0o000],
   ])('is refused with the name of a %s that may not be read', async (_, name, mode) => {
