@@ -80,6 +80,8 @@ export const CATALOGUE = catalogue({
   ENCODING_BLOCK_SIZE: { exit: EXIT.refused, meaning: 'a block size outside the limits' },
   ENCODING_CORRUPT: { exit: EXIT.incomplete, meaning: 'bytes that the encoding does not allow' },
   ENCODING_TRUNCATED: { exit: EXIT.incomplete, meaning: 'the encoded stream stops inside a unit' },
+  FRAME_CORRUPT: { exit: EXIT.incomplete, meaning: 'a frame of the stream that cannot be' },
+  FRAME_TRUNCATED: { exit: EXIT.incomplete, meaning: 'the framed stream stops without its end frame' },
 
   // archive: xbstream in, tar out
   XBSTREAM_CORRUPT: { exit: EXIT.failed, meaning: 'a chunk header that cannot be' },
@@ -126,6 +128,7 @@ export const CATALOGUE = catalogue({
   ENGINE_REDO_OVERRUN: { exit: EXIT.failed, meaning: 'the server overwrote redo log that was not copied yet' },
   ENGINE_DIRECTORY: { exit: EXIT.failed, meaning: 'the directory cannot be backed up as it is' },
   ENGINE_PREPARE: { exit: EXIT.engine, meaning: 'the backup could not be prepared' },
+  ENGINE_LOCK: { exit: EXIT.local, meaning: 'the lock that keeps backups of one server apart cannot be used' },
 
   // history: the journal of jobs
   HISTORY_DIRECTORY: { exit: EXIT.local, meaning: 'the state directory cannot be used' },
@@ -141,8 +144,14 @@ export const CATALOGUE = catalogue({
   // jobs: admission and verdict
   JOB_BUSY: { exit: EXIT.refused, meaning: 'another backup of this server is running' },
   JOB_DRAINING: { exit: EXIT.refused, meaning: 'the agent is shutting down and takes no new work' },
+  JOB_UNKNOWN: { exit: EXIT.refused, meaning: 'no job has this session id' },
   JOB_CANCELLED: { exit: EXIT.failed, meaning: 'the backup was cancelled' },
+  JOB_START_TIMEOUT: { exit: EXIT.failed, meaning: 'the backup program did not begin to send in time' },
+  JOB_LOCK_WAIT: { exit: EXIT.failed, meaning: 'the backup program waited too long for a lock of the server' },
+  JOB_NO_PROGRESS: { exit: EXIT.failed, meaning: 'the backup program neither sent nor said anything for too long' },
+  JOB_DRAIN_TIMEOUT: { exit: EXIT.failed, meaning: 'the agent was shutting down and the backup did not end in time' },
   JOB_CLIENT_GONE: { exit: EXIT.failed, meaning: 'the client went away' },
+  JOB_CLIENT_UNREACHABLE: { exit: EXIT.failed, meaning: 'the network to the client took nothing any more' },
   JOB_INCOMPLETE: { exit: EXIT.failed, meaning: 'a fact that a complete backup needs does not hold' },
 
   // agent: who may ask, and what they are told
@@ -156,6 +165,10 @@ export const CATALOGUE = catalogue({
   CLIENT_CUT: { exit: EXIT.incomplete, meaning: 'the connection broke in the middle of the stream' },
   CLIENT_SILENCE: { exit: EXIT.network, meaning: 'the agent was silent for longer than the limit' },
   CLIENT_REFUSED: { exit: EXIT.refused, meaning: 'the agent refused the request' },
+  CLIENT_BACKUP_FAILED: { exit: EXIT.failed, meaning: 'the agent said that the backup failed' },
+  CLIENT_MISMATCH: { exit: EXIT.incomplete, meaning: 'what arrived is not what the agent says it sent' },
+  CLIENT_RECEIPT: { exit: EXIT.incomplete, meaning: 'the file is not what its receipt says, or the receipt is none' },
+  CLIENT_NO_VERDICT: { exit: EXIT.refused, meaning: 'the backup has no verdict of an agent, and one was required' },
   CLIENT_NO_STREAM: { exit: EXIT.refused, meaning: 'the agent accepted the request but sent no backup' },
   CLIENT_TARGET: { exit: EXIT.local, meaning: 'the target exists, is not empty or cannot be written' },
   CLIENT_WRITE: { exit: EXIT.local, meaning: 'the backup cannot be written here' },

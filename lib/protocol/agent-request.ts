@@ -12,6 +12,7 @@
 import { BackupError } from '../errors/index.ts'
 import type { KvBlock } from './kv-block-parser.ts'
 import { LIMITS } from './limits.ts'
+import { isFramingVersion, type ProtocolVersion } from './version.ts'
 import { showWire } from './wire-text.ts'
 
 /** A request for a backup. */
@@ -36,6 +37,8 @@ export interface CopyRequest {
   readonly streamEncoding: string | undefined
   /** Raw bytes per block; plain digits, its bounds are the encoding's. */
   readonly blockBytes: number | undefined
+  /** From 0.77 on; before, whoever wrote the key did not mean it. */
+  readonly format: 'tar' | 'xbstream'
   readonly pairs: KvBlock
 }
 
@@ -50,7 +53,18 @@ export interface MonitorRequest {
   readonly pairs: KvBlock
 }
 
-export type AgentRequest = CopyRequest | MonitorRequest
+/** A question about the agent. From 0.77 on. */
+export interface SimpleRequest {
+  readonly action: 'ping' | 'status'
+}
+
+/** A question or an order about one backup. From 0.77 on. */
+export interface SidRequest {
+  readonly action: 'cancel' | 'verdict'
+  readonly sid: string
+}
+
+export type AgentRequest = CopyRequest | MonitorRequest | SimpleRequest | SidRequest
 
 /** Stands in `file` when the client asks for the stream itself. Source: observed, PROTOCOL.md "What `file` does". */
 const STREAM_MARK = 'ZRM_LINKS'
@@ -63,18 +77,23 @@ const EPOCH_SECONDS = /^(?:0|[1-9][0-9]{0,9})$/
 const LEVELS = { '0': 'full', '1': 'incremental' } as const
 const FLAGS = { '0': false, '1': true } as const
 
+const ACTIONS_OF_076 = '"copy from" or "monitor"'
+const ACTIONS = '"copy from", "monitor", "ping", "status", "cancel" or "verdict"'
+
 /**
  * Reads the pairs of a request.
  *
+ * @param version what the client speaks: one of 0.76 is served, and refused, exactly as before 0.77
  * @throws BackupError `PROTOCOL_KEY_MISSING` (the message begins with the words of deployed agents, `Missing required
  *   header key`), `PROTOCOL_VALUE_INVALID`, `AGENT_ACTION_UNKNOWN`
  */
-export const readRequest = (block: KvBlock): AgentRequest => {
+export const readRequest = (block: KvBlock, version: ProtocolVersion): AgentRequest => {
   requireKeys(block, ['action'])
   const action = block.get('action') as string
+  const isFraming = isFramingVersion(version)
   switch (action) {
     case 'copy from':
-      return readCopy(block)
+      return readCopy(block, isFraming)
     case 'monitor':
       return {
         action,
@@ -84,19 +103,28 @@ export const readRequest = (block: KvBlock): AgentRequest => {
         maxItems: number(block, 'max_items', PLAIN_NUMBER),
         pairs: block,
       }
-    default:
-      throw new BackupError(
-        'AGENT_ACTION_UNKNOWN',
-        `expected the action "copy from" or "monitor", found ${showWire(action)}`,
-        { action: showWire(action) },
-      )
+    case 'ping':
+    case 'status':
+      if (isFraming) return { action }
+      break
+    case 'cancel':
+    case 'verdict':
+      if (isFraming) return { action, sid: requiredSid(block) }
+      break
   }
+  throw new BackupError(
+    'AGENT_ACTION_UNKNOWN',
+    `expected the action ${isFraming ? ACTIONS : ACTIONS_OF_076}, found ${showWire(action)}`,
+    { action: showWire(action) },
+  )
 }
 
-const readCopy = (block: KvBlock): CopyRequest => {
-  requireKeys(block, ['backup-level', 'file'])
-  const level = choice(block, 'backup-level', LEVELS)
-  const file = block.get('file') as string
+/** 0.76 wants `backup-level` and `file`. Since 0.77 a client that names neither is after a full backup. */
+const readCopy = (block: KvBlock, isFraming: boolean): CopyRequest => {
+  if (!isFraming) requireKeys(block, ['backup-level', 'file'])
+  const isLevelSaid = !isFraming || optional(block, 'backup-level') !== undefined
+  const level = isLevelSaid ? choice(block, 'backup-level', LEVELS) : 'full'
+  const file = (isFraming ? optional(block, 'file') : block.get('file')) ?? STREAM_MARK
   if (file === '') throw invalid('file', 'a name', '""')
   return {
     action: 'copy from',
@@ -109,14 +137,30 @@ const readCopy = (block: KvBlock): CopyRequest => {
     sid: optional(block, 'sid'),
     streamEncoding: optional(block, 'agent-stream-encoding'),
     blockBytes: number(block, 'agent-stream-block-size', PLAIN_NUMBER),
+    format: isFraming ? formatOf(block) : 'tar',
     pairs: block,
   }
 }
 
 const requireKeys = (block: KvBlock, keys: readonly string[]): void => {
   const missing = keys.filter((key) => !block.has(key))
-  if (missing.length === 0) return
-  throw new BackupError('PROTOCOL_KEY_MISSING', `Missing required header key ${missing.join(', ')}`, { missing })
+  if (missing.length > 0) throw missingKeys(missing)
+}
+
+const missingKeys = (missing: readonly string[]): BackupError =>
+  new BackupError('PROTOCOL_KEY_MISSING', `Missing required header key ${missing.join(', ')}`, { missing })
+
+/** An empty one names no backup. */
+const requiredSid = (block: KvBlock): string => {
+  const sid = optional(block, 'sid')
+  if (sid === undefined) throw missingKeys(['sid'])
+  return sid
+}
+
+const formatOf = (block: KvBlock): CopyRequest['format'] => {
+  const text = optional(block, 'agent-stream-format') ?? 'tar'
+  if (text !== 'tar' && text !== 'xbstream') throw invalid('agent-stream-format', 'tar or xbstream', showWire(text))
+  return text
 }
 
 /** An empty value of a key that may be left out means that it was left out. */

@@ -15,7 +15,7 @@
  */
 
 import { BackupError } from '../errors/index.ts'
-import type { StatusBlock } from './answer-writer.ts'
+import { ANSWER_STATUSES, type AnswerStatus, type StatusBlock } from './answer-writer.ts'
 import { type KvBlock, KvBlockParser } from './kv-block-parser.ts'
 import { LIMITS } from './limits.ts'
 import { LineReader } from './line-reader.ts'
@@ -35,8 +35,6 @@ type State = 'first line' | 'block' | 'done' | 'broken'
 const LF = Buffer.from('\n')
 
 const COUNT = /^[0-9]+$/
-
-const STATUSES = new Set<string>(['SENDING', 'OK', 'FAILED'] satisfies StatusBlock['status'][])
 
 export class AnswerReader {
   readonly #lines = new LineReader()
@@ -122,10 +120,10 @@ export const readStatus = (block: KvBlock): StatusBlock => {
   const status = block.get('status')
   if (!isStatus(status)) {
     const found = status === undefined ? 'none' : showWire(status)
-    throw new BackupError('PROTOCOL_ANSWER_INVALID', `expected the status SENDING, OK or FAILED, found ${found}`)
+    throw new BackupError('PROTOCOL_ANSWER_INVALID', `expected one of ${ANSWER_STATUSES.join(', ')}, found ${found}`)
   }
   const sid = block.get('sid')
   return { status, msg: block.get('msg') ?? '', ...(sid === undefined ? {} : { sid }) }
 }
 
-const isStatus = (text: string | undefined): text is StatusBlock['status'] => text !== undefined && STATUSES.has(text)
+const isStatus = (text: string | undefined): text is AnswerStatus => ANSWER_STATUSES.some((status) => status === text)

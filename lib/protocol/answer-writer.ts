@@ -11,9 +11,13 @@ import { type KvPairs, writeKvBlock } from './kv-block-writer.ts'
 import { LIMITS } from './limits.ts'
 import { cutToBytes, escapeControls } from './wire-text.ts'
 
+/** The last three are for clients of 0.77: a session that has begun, and how a backup stands. */
+export const ANSWER_STATUSES = ['SENDING', 'OK', 'FAILED', 'ACCEPTED', 'RUNNING', 'COMPLETE'] as const
+export type AnswerStatus = (typeof ANSWER_STATUSES)[number]
+
 /** The block after `READY`, or in place of it. */
 export interface StatusBlock {
-  readonly status: 'SENDING' | 'OK' | 'FAILED'
+  readonly status: AnswerStatus
   /** For people. Line breaks are written as a backslash and an `n`. */
   readonly msg: string
   /** The name that relates the requests of one run. */

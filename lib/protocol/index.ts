@@ -1,11 +1,42 @@
 /** Door of the room `protocol`: the words on the wire. */
 
-export { type AgentRequest, type CopyRequest, type MonitorRequest, readRequest } from './agent-request.ts'
+export {
+  type AgentRequest,
+  type CopyRequest,
+  type MonitorRequest,
+  readRequest,
+  type SidRequest,
+  type SimpleRequest,
+} from './agent-request.ts'
 export { type Answer, AnswerReader, readStatus } from './answer-reader.ts'
 export { type StatusBlock, writeReady, writeStatus } from './answer-writer.ts'
+export { type BackupPosition, positionPairs, readPosition } from './backup-position.ts'
+export { parseBlock } from './block-fields.ts'
 export { type KvBlock, KvBlockParser } from './kv-block-parser.ts'
 export { type KvPairs, writeKvBlock } from './kv-block-writer.ts'
 export { type KvLimits, LIMITS } from './limits.ts'
 export { type ParsedRequest, RequestParser, refuseTrailingBytes } from './request-parser.ts'
 export { writeRequest } from './request-writer.ts'
-export { AGENT_PROTOCOL_VERSION, type ProtocolVersion, parseVersion, settleVersion } from './version.ts'
+export {
+  type CompleteBlock,
+  type EndBlock,
+  type FailedBlock,
+  type ProgressBlock,
+  type ReceiptBlock,
+  readEnd,
+  readProgress,
+  readReceipt,
+  type SessionFacts,
+  sessionPairs,
+  writeEnd,
+  writeProgress,
+  writeReceipt,
+} from './stream-blocks.ts'
+export {
+  AGENT_PROTOCOL_VERSION,
+  COMPATIBLE_PROTOCOL_VERSION,
+  isFramingVersion,
+  type ProtocolVersion,
+  parseVersion,
+  settleVersion,
+} from './version.ts'

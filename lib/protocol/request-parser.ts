@@ -1,7 +1,7 @@
 /**
  * Reads a whole request off the wire: the version line, then one block.
  *
- *     0.76.1\n
+ *     0.77.0\n
  *     1\n
  *     action=monitor\n
  *     \n

@@ -1,7 +1,7 @@
 /**
  * Versions of the protocol: reading them, and deciding whether two sides fit.
  *
- *     0.76.1     Major.Minor.Micro
+ *     0.77.0     Major.Minor.Micro
  *     │ │  └──── never matters
  *     │ └─────── the client's may be at most the agent's
  *     └───────── must be equal
@@ -26,7 +26,16 @@ export interface ProtocolVersion {
 }
 
 /** What this agent speaks. */
-export const AGENT_PROTOCOL_VERSION = '0.76.1'
+export const AGENT_PROTOCOL_VERSION = '0.77.0'
+
+/** What a client says that has met an older agent. */
+export const COMPATIBLE_PROTOCOL_VERSION = '0.76.1'
+
+/** The first minor with session blocks, framed streams and the actions beside `copy from` and `monitor`. */
+const FRAMING_MINOR = 77
+
+/** Whether a client may ask for what 0.77 has added. A higher major has it too. */
+export const isFramingVersion = ({ major, minor }: ProtocolVersion): boolean => major > 0 || minor >= FRAMING_MINOR
 
 /** No sign, no space, no leading zero: every version has one spelling. */
 const THREE_NUMBERS = /^(?:(?:0|[1-9][0-9]*)\.){2}(?:0|[1-9][0-9]*)$/

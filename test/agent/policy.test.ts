@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { decide, type PolicyContext } from '../../lib/agent/policy.ts'
-import { readRequest } from '../../lib/protocol/index.ts'
+import { parseVersion, readRequest } from '../../lib/protocol/index.ts'
 
 const EXAMPLE: Readonly<Record<string, string>> = {
   action: 'copy from',
@@ -13,8 +13,12 @@ const EXAMPLE: Readonly<Record<string, string>> = {
 }
 const CONTEXT: PolicyContext = { loginRequired: true, makeSid: () => 'made-up' }
 
-const decideOn = (pairs: Readonly<Record<string, string>>, context = CONTEXT) =>
-  decide(readRequest(new Map(Object.entries(pairs))), context)
+const decideOn = (pairs: Readonly<Record<string, string>>, context = CONTEXT) => decideAs('0.76.1', pairs, context)
+
+const decideAs = (speaks: string, pairs: Readonly<Record<string, string>>, context = CONTEXT) => {
+  const version = parseVersion(speaks)
+  return decide(readRequest(new Map(Object.entries(pairs)), version), version, context)
+}
 
 describe('a request for a full backup', () => {
   test('starts one, with a session id made up when the client has none', () => {
@@ -23,6 +27,8 @@ describe('a request for a full backup', () => {
       sid: 'made-up',
       user: 'backupdb',
       password: 's3cUre',
+      isFraming: false,
+      format: 'tar',
       encoding: 'uuencode',
       blockBytes: 10_240,
     })
@@ -85,4 +91,36 @@ test('refuses a request without a user where the engine logs in, in the words de
   const { user: _user, ...nobody } = EXAMPLE
 
   expect(() => decideOn(nobody)).toThrow(/^Missing required header key/)
+})
+
+describe('what 0.77 has added', () => {
+  const FRAMED = { ...EXAMPLE, 'agent-stream-encoding': 'application/x-framed-stream' }
+
+  test('is a framed stream, as tar or as an xbstream', () => {
+    expect(decideAs('0.77.0', FRAMED)).toMatchObject({ isFraming: true, encoding: 'framed', format: 'tar' })
+    expect(decideAs('0.77.0', { ...FRAMED, 'agent-stream-format': 'xbstream' })).toMatchObject({ format: 'xbstream' })
+  })
+
+  test('is a backup without level and file', () => {
+    expect(decideAs('0.77.0', { action: 'copy from', user: 'backupdb' })).toMatchObject({ kind: 'backup' })
+  })
+
+  test('is not there for a client of 0.76: frames are an unknown encoding, the format an unknown key', () => {
+    expect(() => decideOn(FRAMED)).toThrow(expect.objectContaining({ code: 'ENCODING_UNKNOWN' }))
+    expect(decideOn({ ...EXAMPLE, 'agent-stream-format': 'zip' })).toMatchObject({ format: 'tar' })
+  })
+
+  test('refuses an xbstream in an encoding that does not show a cut', () => {
+    const octet = { ...EXAMPLE, 'agent-stream-encoding': 'application/octet-stream', 'agent-stream-format': 'xbstream' }
+
+    expect(() => decideAs('0.77.1', octet)).toThrow(expect.objectContaining({ code: 'PROTOCOL_VALUE_INVALID' }))
+  })
+
+  test.each(['ping', 'status'])('is the question %s', (action) => {
+    expect(decideAs('0.77.0', { action })).toEqual({ kind: 'question', question: { action } })
+  })
+
+  test.each(['cancel', 'verdict'])('is %s for a session id', (action) => {
+    expect(decideAs('0.77.0', { action, sid: 's' })).toEqual({ kind: 'question', question: { action, sid: 's' } })
+  })
 })

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { createDecoder, createEncoder, type EncodingName } from '../../lib/encodings/index.ts'
+import { blockFrame, createDecoder, createEncoder, dataFrames, type EncodingName } from '../../lib/encodings/index.ts'
+import { framedOutcome } from './framed-streams.ts'
 import { cutAt, decodeAll, encodeAll, oneByteAtATime, outcomeOf } from './streams.ts'
 
 const buffers = (maxLength: number): fc.Arbitrary<Buffer> =>
@@ -135,3 +136,69 @@ describe('strictness', () => {
     )
   })
 })
+
+describe('frames', () => {
+  /** Data in pieces of any size, and blocks between them. */
+  const frameLists = fc.array(
+    fc.oneof(
+      buffers(200).map((bytes) => ['data', bytes] as const),
+      buffers(60)
+        .filter(({ length }) => length > 0)
+        .map((block) => ['progress', block] as const),
+    ),
+    { maxLength: 12 },
+  )
+  const written = (list: readonly (readonly ['data' | 'progress', Buffer])[], end: Buffer): Buffer =>
+    Buffer.concat([
+      ...list.flatMap(([type, bytes]) => (type === 'data' ? dataFrames(bytes) : [blockFrame(type, bytes)])),
+      blockFrame('end', end),
+    ])
+  const blocks = buffers(40).filter(({ length }) => length > 0)
+
+  test('give back what went in, whatever it is and wherever they are cut', () => {
+    fc.assert(
+      fc.property(frameLists, blocks, cuts, (list, end, wireCuts) => {
+        const wire = written(list, end)
+        const { seen, refusal } = framedOutcome(applyCuts(wire, wireCuts))
+
+        expect(refusal).toBeUndefined()
+        expect(textOf(seen, 'data')).toBe(textOf(list, 'data'))
+        expect(seen.filter(([type]) => type !== 'data')).toEqual([
+          ...list.filter(([type]) => type === 'progress').map(([type, bytes]) => [type, bytes.toString('latin1')]),
+          ['end', end.toString('latin1')],
+        ])
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('say of any bytes, and of a damaged stream, the same at every cut', () => {
+    const damaged = fc
+      .tuple(frameLists, blocks, damages)
+      .map(([list, end, wrong]) => applyDamages(written(list, end), wrong))
+    fc.assert(
+      fc.property(fc.oneof(buffers(60), damaged), cuts, (wire, wireCuts) => {
+        const whole = framedOutcome([wire])
+
+        expect(framedOutcome(applyCuts(wire, wireCuts))).toEqual(whole)
+        expect(framedOutcome(oneByteAtATime(wire))).toEqual(whole)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('are never taken for whole when they were cut', () => {
+    fc.assert(
+      fc.property(frameLists, blocks, fc.nat(), (list, end, at) => {
+        const wire = written(list, end)
+
+        expect(framedOutcome([wire.subarray(0, at % wire.length)]).refusal?.code).toBe('FRAME_TRUNCATED')
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+/** All data of frames, wherever blocks stood between. */
+const textOf = (frames: readonly (readonly [string, string | Buffer])[], type: string): string =>
+  frames.map(([kind, bytes]) => (kind === type ? bytes.toString('latin1') : '')).join('')

@@ -1,15 +1,16 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { type CopyRequest, LIMITS, readRequest } from '../../lib/protocol/index.ts'
+import { type AgentRequest, type CopyRequest, LIMITS, parseVersion, readRequest } from '../../lib/protocol/index.ts'
 import { refusalOf } from './cuts.ts'
 
 const COPY = { action: 'copy from', 'backup-level': '0', file: '/srv/x/ZRM_LINKS/.' }
-const read = (pairs: Record<string, string>) => readRequest(new Map(Object.entries(pairs)))
-const readCopy = (pairs: Record<string, string> = {}): CopyRequest => {
-  const request = read({ ...COPY, ...pairs })
+const read = (pairs: Record<string, string>, version = '0.76.1'): AgentRequest =>
+  readRequest(new Map(Object.entries(pairs)), parseVersion(version))
+const copyOf = (request: AgentRequest): CopyRequest => {
   if (request.action !== 'copy from') throw new Error('expected a copy')
   return request
 }
+const readCopy = (pairs: Record<string, string> = {}): CopyRequest => copyOf(read({ ...COPY, ...pairs }))
 
 test('a backup needs no more than action, level and file', () => {
   expect(readCopy()).toEqual({
@@ -23,6 +24,7 @@ test('a backup needs no more than action, level and file', () => {
     sid: undefined,
     streamEncoding: undefined,
     blockBytes: undefined,
+    format: 'tar',
     pairs: new Map(Object.entries(COPY)),
   })
 })
@@ -65,6 +67,11 @@ test('an empty value of an optional key is as good as none', () => {
     streamEncoding: undefined,
     blockBytes: undefined,
   })
+})
+
+test('a client of 0.76 gets tar, whatever a key says that it did not have', () => {
+  expect(readCopy({ 'agent-stream-format': 'xbstream' }).format).toBe('tar')
+  expect(readCopy({ 'agent-stream-format': 'cpio' }).format).toBe('tar')
 })
 
 test('an empty password is a password', () => {
@@ -149,4 +156,137 @@ test('takes a user and a password of the limit', () => {
   const request = readCopy({ user: 'u'.repeat(LIMITS.maxUserBytes), password: 'p'.repeat(LIMITS.maxPasswordBytes) })
 
   expect([request.user?.length, request.password?.length]).toEqual([512, 1024])
+})
+
+/** What agents of 0.76 have said, to the letter: clients of 0.75 and 0.76 must not notice a newer one. */
+describe.each(['0.4.0', '0.75.1', '0.76.1', '0.76.9999'])('a client of %s is told in the words of 0.76', (version) => {
+  const say = (pairs: Record<string, string>): unknown => {
+    const { code, message, facts, hint } = refusalOf(() => read(pairs, version))
+    return { code, message, facts, hint }
+  }
+
+  test.each(['ping', 'status', 'cancel', 'verdict', 'copy to'])('that the action %s is unknown', (action) => {
+    const found = `"${action}"`
+
+    expect(say({ action, sid: 's' })).toEqual({
+      code: 'AGENT_ACTION_UNKNOWN',
+      message: `expected the action "copy from" or "monitor", found ${found}`,
+      facts: { action: found },
+      hint: undefined,
+    })
+  })
+
+  test.each([
+    ['action', {}],
+    ['backup-level, file', { action: 'copy from' }],
+    ['file', { action: 'copy from', 'backup-level': '0' }],
+    ['backup-level', { action: 'copy from', file: 'ZRM_LINKS' }],
+  ])('that it lacks %s', (missing, pairs) => {
+    expect(say(pairs as Record<string, string>)).toEqual({
+      code: 'PROTOCOL_KEY_MISSING',
+      message: `Missing required header key ${missing}`,
+      facts: { missing: missing.split(', ') },
+      hint: undefined,
+    })
+  })
+
+  test.each([
+    ['backup-level', '', '0 or 1', '""'],
+    ['backup-level', '2', '0 or 1', '"2"'],
+    ['file', '', 'a name', '""'],
+  ])('that %s cannot be %j', (key, value, expected, found) => {
+    expect(say({ ...COPY, [key]: value })).toEqual({
+      code: 'PROTOCOL_VALUE_INVALID',
+      message: `expected ${expected} as the value of ${key}, found ${found}`,
+      facts: { key },
+      hint: undefined,
+    })
+  })
+})
+
+describe('a client of 0.77', () => {
+  const read077 = (pairs: Record<string, string>): AgentRequest => read(pairs, '0.77.0')
+
+  test('that names neither level nor file wants a full backup', () => {
+    expect(copyOf(read077({ action: 'copy from' }))).toEqual({
+      ...readCopy(),
+      file: 'ZRM_LINKS',
+      pairs: new Map([['action', 'copy from']]),
+    })
+  })
+
+  test('may leave both empty, as every key that may be left out', () => {
+    const pairs = { action: 'copy from', 'backup-level': '', file: '', 'agent-stream-format': '' }
+
+    expect(copyOf(read077(pairs))).toMatchObject({ level: 'full', startsBackup: true, format: 'tar' })
+  })
+
+  test.each([
+    ['/srv/x/ZRM_LINKS/.', true],
+    ['/srv/x/mysql.cnf', false],
+  ])('that names the file %s is heard as before: it starts a backup: %s', (file, startsBackup) => {
+    expect(copyOf(read077({ action: 'copy from', file }))).toMatchObject({ file, startsBackup })
+  })
+
+  test.each([
+    ['0', 'full'],
+    ['1', 'incremental'],
+  ])('that names the level %s gets %s', (level, meaning) => {
+    expect(copyOf(read077({ action: 'copy from', 'backup-level': level })).level).toBe(meaning)
+  })
+
+  test.each(['tar', 'xbstream'])('may ask for %s', (format) => {
+    expect(copyOf(read077({ action: 'copy from', 'agent-stream-format': format })).format).toBe(format)
+  })
+
+  test.each(['ping', 'status'])('asks %s without any other key', (action) => {
+    expect(read077({ action, 'a-key-of-later': '' })).toEqual({ action })
+  })
+
+  test.each(['cancel', 'verdict'])('asks %s about a sid', (action) => {
+    expect(read077({ action, sid: '/srv/x = y' })).toEqual({ action, sid: '/srv/x = y' })
+  })
+
+  test('asks for the history as before', () => {
+    expect(read077({ action: 'monitor', max_items: '3' })).toEqual(read({ action: 'monitor', max_items: '3' }))
+  })
+
+  test('of a later micro, minor or major is one too', () => {
+    for (const version of ['0.77.9', '0.78.0', '1.0.0']) {
+      expect(read({ action: 'ping' }, version)).toEqual({ action: 'ping' })
+    }
+  })
+
+  test.each([
+    ['cancel without a sid', { action: 'cancel' }, 'PROTOCOL_KEY_MISSING', 'Missing required header key sid'],
+    ['cancel with an empty sid', { action: 'cancel', sid: '' }, 'PROTOCOL_KEY_MISSING', 'header key sid'],
+    ['verdict without a sid', { action: 'verdict' }, 'PROTOCOL_KEY_MISSING', 'Missing required header key sid'],
+    ['verdict with an empty sid', { action: 'verdict', sid: '' }, 'PROTOCOL_KEY_MISSING', 'header key sid'],
+    ['no action', {}, 'PROTOCOL_KEY_MISSING', 'Missing required header key action'],
+    ['an action in other letters', { action: 'Ping' }, 'AGENT_ACTION_UNKNOWN', '"verdict", found "Ping"'],
+    ['a level that is none', { action: 'copy from', 'backup-level': '2' }, 'PROTOCOL_VALUE_INVALID', 'found "2"'],
+    [
+      'a format that is none',
+      { action: 'copy from', 'agent-stream-format': 'cpio' },
+      'PROTOCOL_VALUE_INVALID',
+      'expected tar or xbstream as the value of agent-stream-format, found "cpio"',
+    ],
+    [
+      'a format in other letters',
+      { action: 'copy from', 'agent-stream-format': 'Tar' },
+      'PROTOCOL_VALUE_INVALID',
+      'found "Tar"',
+    ],
+    [
+      'a format that objects have already',
+      { action: 'copy from', 'agent-stream-format': 'toString' },
+      'PROTOCOL_VALUE_INVALID',
+      'tar or xbstream',
+    ],
+  ])('is refused %s', (_, pairs, code, words) => {
+    const refusal = refusalOf(() => read077(pairs as Record<string, string>))
+
+    expect(refusal.code).toBe(code)
+    expect(refusal.message).toContain(words)
+  })
 })

@@ -121,6 +121,10 @@ describe('a status block', () => {
     expect(readStatus(answer?.block ?? new Map())).toEqual({ status: 'FAILED', msg: 'a=b', sid: '/x' })
   })
 
+  test.each(['SENDING', 'OK', 'FAILED', 'ACCEPTED', 'RUNNING', 'COMPLETE'])('may be %s', (status) => {
+    expect(readStatus(new Map([['status', status]]))).toEqual({ status, msg: '' })
+  })
+
   test('may lack a msg and a sid', () => {
     expect(readStatus(new Map([['status', 'OK']]))).toEqual({ status: 'OK', msg: '' })
   })
@@ -128,6 +132,8 @@ describe('a status block', () => {
   test.each([
     ['none', new Map([['msg', 'x']]), 'found none'],
     ['an unknown one', new Map([['status', 'sending']]), 'found "sending"'],
+    ['one that only a receipt has', new Map([['status', 'RECEIVED']]), 'found "RECEIVED"'],
+    ['one that objects have already', new Map([['status', 'toString']]), 'found "toString"'],
   ])('with %s for a status is refused', (_, block, words) => {
     const refusal = refusalOf(() => readStatus(block))
 

@@ -15,9 +15,11 @@ export type Expected =
   | { readonly outcome: 'accepted' }
   | { readonly outcome: 'refused'; readonly code: string; readonly line: number | undefined }
 
+type MessageKind = 'kv' | 'request' | 'answer' | 'frames' | 'receipt'
+
 /** A message from one side. */
-export interface MessageExample {
-  readonly kind: 'kv' | 'request' | 'answer'
+export interface MessageExample<Kind extends MessageKind = MessageKind> {
+  readonly kind: Kind
   /** Where the example begins in the document, from 1. */
   readonly at: number
   readonly expected: Expected
@@ -48,16 +50,28 @@ export interface ConversationEvent {
   readonly note: string
 }
 
+const OUTCOMES = ['sending', 'accepted', 'ok', 'answered', 'failed'] as const
+
+/** What an agent says. */
+export interface Said {
+  /** `{sid}` and `{text}` standing for themselves. */
+  readonly bytes: Buffer
+  /** Matches, as Latin-1, exactly what an agent may say here. */
+  readonly pattern: RegExp
+}
+
 export interface ConversationExample {
   readonly kind: 'conversation'
   readonly at: number
-  readonly outcome: 'sending' | 'ok' | 'failed'
-  /** All that the client sends. */
+  readonly outcome: (typeof OUTCOMES)[number]
+  /** All that the client sends before the stream. */
   readonly client: Buffer
-  /** What the agent says before the stream, `{sid}` and `{text}` standing for themselves. */
-  readonly answer: Buffer
-  /** Matches, as Latin-1, exactly what an agent may say here. */
-  readonly answerPattern: RegExp
+  /** Before the stream. */
+  readonly answer: Said
+  /** The block in the end frame, where the stream has one. */
+  readonly end: Said | undefined
+  /** What the client says behind the stream, for the archive that it counted. */
+  readonly receipt: ((bytes: number, sha256: string) => Buffer) | undefined
   readonly events: readonly ConversationEvent[]
 }
 
@@ -66,7 +80,12 @@ export interface Picture {
   readonly at: number
 }
 
-export type DocumentExample = MessageExample | VersionsExample | EncodingExample | ConversationExample | Picture
+export type DocumentExample =
+  | { [Kind in MessageKind]: MessageExample<Kind> }[MessageKind]
+  | VersionsExample
+  | EncodingExample
+  | ConversationExample
+  | Picture
 
 /** PROTOCOL.md as it lies in the repository; tests run from `dist/test/<room>`. */
 export const readProtocolDocument = (): string => readFileSync(new URL('../../../PROTOCOL.md', import.meta.url), 'utf8')
@@ -102,6 +121,8 @@ const readExample = (info: string, at: number, lines: readonly string[]): Docume
     case 'kv':
     case 'request':
     case 'answer':
+    case 'frames':
+    case 'receipt':
       return { kind, at, expected: readExpected(words, fail), wire: spelledBytes(lines.join('')) }
     case 'version':
       return {
@@ -146,34 +167,43 @@ const readConversation = (
   lines: readonly string[],
   fail: Fail,
 ): ConversationExample => {
-  const [outcome, ...others] = words
-  if ((outcome !== 'sending' && outcome !== 'ok' && outcome !== 'failed') || others.length > 0) {
-    return fail('neither sending nor ok nor failed')
-  }
-  let client = ''
-  let agent = ''
+  const outcome = OUTCOMES.find((known) => known === words[0])
+  if (outcome === undefined || words.length > 1) return fail(`none of ${OUTCOMES.join(', ')}`)
+  const spoken = { client: '', answer: '', end: '', receipt: '' }
   const events: ConversationEvent[] = []
   for (const line of lines) {
     const [, event, note = ''] = /^-- ([a-z-]+)(?:: (.+))?$/.exec(line) ?? []
     const name = EVENTS.find((known) => known === event)
-    if (line.startsWith('C: ')) client += line.slice(3)
-    else if (line.startsWith('A: ')) agent += line.slice(3)
-    else if (name === undefined) fail(`a line that is neither C: nor A: nor an event, ${JSON.stringify(line)}`)
+    const isBehindStream = events.some((before) => before.name === 'stream')
+    const text = line.slice(3)
+    if (line.startsWith('C: ')) spoken[isBehindStream ? 'receipt' : 'client'] += text
+    else if (line.startsWith('A: ') && !isBehindStream) spoken.answer += text
+    else if (line.startsWith('E: ') && isBehindStream) spoken.end += text
+    else if (name === undefined) fail(`a line that has no place here, ${JSON.stringify(line)}`)
     else events.push({ name, note })
   }
-  const answer = spelledBytes(agent.replaceAll(PLACEHOLDER, '\\{$1}'))
+  const { client, answer, end, receipt } = spoken
   return {
     kind: 'conversation',
     at,
     outcome,
     client: spelledBytes(client),
-    answer,
-    answerPattern: patternOf(agent),
+    answer: saidOf(answer),
+    end: end === '' ? undefined : saidOf(end),
+    receipt: receipt === '' ? undefined : (bytes, sha256) => filledReceipt(receipt, bytes, sha256),
     events,
   }
 }
 
+const filledReceipt = (spelled: string, bytes: number, sha256: string): Buffer =>
+  spelledBytes(spelled.replaceAll('{bytes}', String(bytes)).replaceAll('{sha256}', sha256))
+
 const PLACEHOLDER = /(?<!\\)\{(sid|text)\}/g
+
+const saidOf = (spelled: string): Said => ({
+  bytes: spelledBytes(spelled.replaceAll(PLACEHOLDER, '\\{$1}')),
+  pattern: patternOf(spelled),
+})
 
 const patternOf = (spelled: string): RegExp => {
   const parts = spelled.split(/(?<!\\)\{(?:sid|text)\}/)

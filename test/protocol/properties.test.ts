@@ -4,8 +4,15 @@ import fc from 'fast-check'
 import {
   AnswerReader,
   KvBlockParser,
+  type EndBlock,
   RequestParser,
+  readEnd,
+  readProgress,
+  readReceipt,
+  writeEnd,
   writeKvBlock,
+  writeProgress,
+  writeReceipt,
   writeReady,
   writeRequest,
   writeStatus,
@@ -19,7 +26,7 @@ const text = fc
 const key = text.map((drawn) => drawn.replaceAll('=', '')).filter((drawn) => drawn !== '')
 const pairs = fc.uniqueArray(fc.tuple(key, text), { maxLength: 20, selector: ([drawn]) => drawn })
 const places = fc.array(fc.nat(4000), { maxLength: 12 })
-const version = fc.tuple(fc.constant(0), fc.nat(76), fc.nat()).map((numbers) => numbers.join('.'))
+const version = fc.tuple(fc.constant(0), fc.nat(77), fc.nat()).map((numbers) => numbers.join('.'))
 
 /**
  * Bytes that get further than noise does: pieces of messages, right and wrong, in any order.
@@ -31,6 +38,7 @@ const wire = fc.oneof(
       fc.constantFrom(
         '0.76.1\n',
         '0.77.0\n',
+        '0.78.0\n',
         'READY\n',
         '0\n',
         '1\n',
@@ -119,6 +127,116 @@ describe('what was written is read back the same, wherever it is cut', () => {
         const outcome = outcomeOf(new AnswerReader(), [writeStatus({ status: 'FAILED', msg })])
 
         expect(outcome).toMatchObject({ result: { ready: false } })
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('the blocks of a framed stream, whatever stands in them,', () => {
+  const count = fc.nat({ max: 999_999_999_999_999 })
+  const digest = fc.stringMatching(/^[0-9a-f]{64}$/)
+  const lsn = fc.stringMatching(/^[0-9]{1,20}$/)
+  const wild = fc.string({ unit: 'binary', maxLength: 6000 })
+  const known = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
+    fc.option(value, { nil: undefined })
+  const without = (values: object): object =>
+    Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+  test('progress comes back the same', () => {
+    const progress = fc.record({
+      bytes: count,
+      sent: count,
+      files: count,
+      stage: text,
+      percent: known(fc.nat(100)),
+      eta: known(count),
+    })
+    fc.assert(
+      fc.property(progress, (drawn) => {
+        expect(readProgress(writeProgress(without(drawn) as Parameters<typeof writeProgress>[0]))).toEqual(
+          without(drawn),
+        )
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('the end of a complete backup comes back the same', () => {
+    const complete = fc.record({
+      status: fc.constant('COMPLETE' as const),
+      msg: text,
+      sid: text,
+      bytes: count,
+      sha256: digest,
+      entries: count,
+      coordinates: fc.record({ binlogFile: text, binlogPosition: count, gtid: text }, { requiredKeys: [] }),
+      lsn: fc.record({ from: lsn, to: lsn, checkpoint: lsn }, { requiredKeys: [] }),
+      paddedFiles: count,
+      paddedBytes: count,
+      engine: text,
+      engineVersion: text,
+      engineExit: fc.constant(0),
+    })
+    fc.assert(
+      fc.property(complete, (drawn) => {
+        expect(readEnd(writeEnd(drawn))).toEqual(drawn)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('an end can always be written and read, whatever the words of a program are', () => {
+    const words = fc.record({
+      msg: wild,
+      sid: text,
+      code: wild,
+      engine: wild,
+      version: wild,
+      file: wild,
+      gtid: wild,
+      lsn: wild,
+    })
+    fc.assert(
+      fc.property(
+        words,
+        fc.double(),
+        digest,
+        ({ msg, sid, code, engine, version, file, gtid, lsn: odd }, number, sha256) => {
+          const ends: EndBlock[] = [
+            {
+              status: 'COMPLETE',
+              ...{
+                msg,
+                sid,
+                engine,
+                sha256,
+                engineVersion: version,
+                bytes: 1,
+                entries: 1,
+                paddedFiles: 0,
+                paddedBytes: 0,
+              },
+              coordinates: { binlogFile: file, binlogPosition: number, gtid },
+              lsn: { from: odd, to: odd, checkpoint: odd },
+              engineExit: 0,
+            },
+            { status: 'FAILED', msg, sid, code, bytes: 0, engineSignal: engine },
+          ]
+          for (const end of ends) expect(readEnd(writeEnd(end))).toMatchObject({ status: end.status, sid })
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a receipt comes back the same', () => {
+    fc.assert(
+      fc.property(text, count, digest, text, (sid, bytes, sha256, msg) => {
+        const received = { status: 'RECEIVED' as const, sid, bytes, sha256 }
+
+        expect(readReceipt(writeReceipt(received))).toEqual(received)
+        expect(readReceipt(writeReceipt({ status: 'FAILED', msg }))).toEqual({ status: 'FAILED', msg })
       }),
       { numRuns: 300 },
     )

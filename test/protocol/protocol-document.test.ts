@@ -1,19 +1,42 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { createDecoder, createEncoder, encodingFromMime, uuencodedBytes } from '../../lib/encodings/index.ts'
+import {
+  createDecoder,
+  createEncoder,
+  encodingFromMime,
+  FRAMED_MIME,
+  FrameReader,
+  MAX_BLOCK_FRAME_BYTES,
+  MAX_FRAME_BYTES,
+  uuencodedBytes,
+} from '../../lib/encodings/index.ts'
 import { BackupError, CATALOGUE } from '../../lib/errors/index.ts'
 import {
+  type AgentRequest,
   AnswerReader,
+  isFramingVersion,
+  type KvBlock,
   KvBlockParser,
   LIMITS,
+  parseBlock,
   parseVersion,
   RequestParser,
+  readEnd,
+  readProgress,
+  readReceipt,
   readRequest,
   readStatus,
   refuseTrailingBytes,
+  writeKvBlock,
 } from '../../lib/protocol/index.ts'
 import { type Cut, everyCut, type Outcome, outcomeOf, refusalOf } from './cuts.ts'
-import { type Expected, findExamples, readProtocolDocument, spelledBytes } from './document-examples.ts'
+import {
+  type ConversationExample,
+  type Expected,
+  findExamples,
+  readProtocolDocument,
+  spelledBytes,
+} from './document-examples.ts'
 
 const DOCUMENT = readProtocolDocument()
 const EXAMPLES = findExamples(DOCUMENT)
@@ -43,8 +66,26 @@ const requestOutcome = (chunks: readonly Buffer[]): Outcome<unknown> => {
   if (outcome === 'nothing' || 'code' in outcome) return outcome
   try {
     refuseTrailingBytes(outcome.result.rest)
-    readRequest(outcome.result.block)
+    readRequest(outcome.result.block, outcome.result.version)
     return outcome
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    return { code: error.code, line: error.facts['line'], message: error.message }
+  }
+}
+
+/** A framed stream is accepted when its frames can be, their blocks mean something, and its end is there. */
+const framedOutcome = (chunks: readonly Buffer[]): Outcome<unknown> => {
+  const reader = new FrameReader()
+  try {
+    for (const chunk of chunks) {
+      for (const event of reader.push(chunk)) {
+        if (event.type === 'progress') readProgress(event.block)
+        if (event.type === 'end') readEnd(event.block)
+      }
+    }
+    reader.end()
+    return { result: undefined }
   } catch (error) {
     if (!(error instanceof BackupError)) throw error
     return { code: error.code, line: error.facts['line'], message: error.message }
@@ -67,8 +108,12 @@ test('the document holds examples of every kind, so that none of these tests is 
   expect(count('version', 'refused')).toBeGreaterThanOrEqual(1)
   expect(count('answer', 'accepted')).toBeGreaterThanOrEqual(4)
   expect(count('answer', 'refused')).toBeGreaterThanOrEqual(4)
+  expect(count('frames', 'accepted')).toBeGreaterThanOrEqual(3)
+  expect(count('frames', 'refused')).toBeGreaterThanOrEqual(11)
+  expect(count('receipt', 'accepted')).toBeGreaterThanOrEqual(2)
+  expect(count('receipt', 'refused')).toBeGreaterThanOrEqual(2)
   expect(count('encoding')).toBeGreaterThanOrEqual(6)
-  expect(count('conversation')).toBeGreaterThanOrEqual(6)
+  expect(count('conversation')).toBeGreaterThanOrEqual(16)
 })
 
 test('every code of the protocol that a reader can give has an example that is refused with it', () => {
@@ -77,7 +122,7 @@ test('every code of the protocol that a reader can give has an example that is r
       'expected' in example && example.expected.outcome === 'refused' ? example.expected.code : [],
     ),
   )
-  const codes = Object.keys(CATALOGUE).filter((code) => code.startsWith('PROTOCOL_'))
+  const codes = Object.keys(CATALOGUE).filter((code) => /^(?:PROTOCOL|FRAME)_/.test(code))
 
   expect(codes.filter((code) => !shown.has(code))).toEqual([])
 })
@@ -123,6 +168,21 @@ describe('an answer', () => {
   })
 })
 
+describe('a framed stream', () => {
+  test.each(ofKind('frames'))('%s is read as the document says, wherever it is cut', (_, { wire, expected }) => {
+    for (const { cut, chunks } of everyCut(wire)) {
+      expect([cut, inWordsOf(expected, framedOutcome(chunks))]).toEqual([cut, expected])
+    }
+  })
+})
+
+describe('a receipt', () => {
+  test.each(ofKind('receipt'))('%s is read as the document says', (_, { wire, expected }) => {
+    if (expected.outcome === 'accepted') expect(readReceipt(wire).status).toMatch(/^(?:RECEIVED|FAILED)$/)
+    else expect(refusalOf(() => readReceipt(wire)).code).toBe(expected.code)
+  })
+})
+
 describe('an encoding', () => {
   test.each(ofKind('encoding'))('%s comes out byte for byte, and back', (_, { mime, blockBytes, raw, wire }) => {
     const name = encodingFromMime(mime)
@@ -162,37 +222,107 @@ describe('an encoding', () => {
   })
 })
 
-describe('a conversation', () => {
-  test.each(ofKind('conversation'))('%s is possible, and ends as it must', (_, example) => {
-    const { client, answer, events, outcome } = example
-    const request = outcomeOf(new RequestParser(), [client])
-    const said = outcomeOf(new AnswerReader(), [answer])
-    if (said === 'nothing' || 'code' in said) throw new Error(`no answer: ${JSON.stringify(said)}`)
-    const status = readStatus(said.result.block)
+/** What the client asks, and in which version. */
+const askedIn = ({ client }: ConversationExample): { readonly asked: AgentRequest; readonly isFraming: boolean } => {
+  const request = outcomeOf(new RequestParser(), [client])
+  if (request === 'nothing' || 'code' in request) throw new Error(`no request: ${JSON.stringify(request)}`)
+  const { block, version } = request.result
+  return { asked: readRequest(block, version), isFraming: isFramingVersion(version) }
+}
 
-    expect(status.status).toBe({ sending: 'SENDING', ok: 'OK', failed: 'FAILED' }[outcome])
-    expect(said.result.ready).toBe(outcome !== 'failed')
-    expect(said.result.rest).toHaveLength(0)
-    expect(answer.toString('latin1')).toMatch(example.answerPattern)
-    const ending = events.at(-1)?.name
+/** All blocks of an answer, and whether they stand behind `READY`. */
+const saidIn = ({ answer }: ConversationExample): { readonly ready: boolean; readonly blocks: readonly KvBlock[] } => {
+  const said = outcomeOf(new AnswerReader(), [answer.bytes])
+  if (said === 'nothing' || 'code' in said) throw new Error(`no answer: ${JSON.stringify(said)}`)
+  const blocks: KvBlock[] = [said.result.block]
+  for (let { rest } = said.result; rest.length > 0; ) {
+    const next = outcomeOf(new KvBlockParser(), [rest])
+    if (next === 'nothing' || 'code' in next) throw new Error(`no block: ${JSON.stringify(next)}`)
+    blocks.push(next.result.block)
+    rest = next.result.rest
+  }
+  return { ready: said.result.ready, blocks }
+}
+
+/** The end frame's block, with values for what the document leaves to the agent. */
+const endIn = ({ end }: ConversationExample): ReturnType<typeof readEnd> | undefined => {
+  if (end === undefined) return undefined
+  const values: Readonly<Record<string, string>> = { bytes: '1', entries: '1', sha256: '0'.repeat(64) }
+  const pairs = [...parseBlock(end.bytes)].map(
+    ([key, value]) => [key, value === '{text}' ? (values[key] ?? value) : value] as const,
+  )
+  return readEnd(writeKvBlock(pairs))
+}
+
+describe('a conversation', () => {
+  const ofOutcome = (...outcomes: ConversationExample['outcome'][]) =>
+    ofKind('conversation').filter(([, { outcome }]) => outcomes.includes(outcome))
+
+  test.each(ofKind('conversation'))('%s says what its pattern says, and ends as its outcome must', (_, example) => {
+    const { answer, end, events, outcome, receipt } = example
     const stream = events.find(({ name }) => name === 'stream')
-    expect(ending).toMatch(outcome === 'sending' ? /^(?:fin|reset)$/ : /^fin$/)
+    const isFramed = stream?.note === FRAMED_MIME
+
+    expect(answer.bytes.toString('latin1')).toMatch(answer.pattern)
     expect(stream !== undefined).toBe(outcome === 'sending')
-    if (outcome === 'failed') {
-      expect(Object.keys(CATALOGUE)).toContain(said.result.block.get('code'))
-      if (request !== 'nothing' && 'code' in request) {
-        expect(said.result.block.get('code')).toBe(request.code)
-        expect(request.message.startsWith(status.msg.replace(/\{text\}$/, ''))).toBe(true)
-      }
-    } else {
-      if (request === 'nothing' || 'code' in request) throw new Error(`no request: ${JSON.stringify(request)}`)
-      const asked = readRequest(request.result.block)
-      if (asked.action !== 'copy from') throw new Error('expected a copy')
-      expect(asked.startsBackup).toBe(outcome === 'sending')
-      expect(status.sid).toBe(asked.sid ?? '{sid}')
-      if (stream !== undefined) expect(stream.note).toBe(asked.streamEncoding ?? 'application/x-uuencode-stream')
-    }
+    expect(events.at(-1)?.name).toMatch(outcome === 'sending' && !isFramed ? /^(?:fin|reset)$/ : /^fin$/)
+    expect(end !== undefined).toBe(isFramed)
+    expect(receipt !== undefined).toBe(endIn(example)?.status === 'COMPLETE')
   })
+
+  test.each(ofOutcome('failed'))('%s is refused with a code that there is', (_, example) => {
+    const request = outcomeOf(new RequestParser(), [example.client])
+    const { ready, blocks } = saidIn(example)
+    const [block = new Map<string, string>()] = blocks
+    const { status, msg } = readStatus(block)
+
+    expect([ready, blocks.length, status]).toEqual([false, 1, 'FAILED'])
+    expect(Object.keys(CATALOGUE)).toContain(block.get('code'))
+    if (request === 'nothing' || !('code' in request)) return
+    expect(block.get('code')).toBe(request.code)
+    expect(request.message.startsWith(msg.replace(/\{text\}$/, ''))).toBe(true)
+  })
+
+  test.each(ofOutcome('sending', 'accepted', 'ok'))('%s is about a backup, as its version has it', (_, example) => {
+    const { events, outcome } = example
+    const { asked, isFraming } = askedIn(example)
+    if (asked.action !== 'copy from') throw new Error('expected a copy')
+    const { ready, blocks } = saidIn(example)
+    const mime = asked.streamEncoding ?? 'application/x-uuencode-stream'
+
+    const last = { sending: 'SENDING', accepted: 'FAILED', ok: 'OK', answered: '', failed: '' }[outcome]
+    const isAccepted = isFraming && outcome !== 'ok'
+    expect(ready).toBe(true)
+    expect(blocks.map((block) => readStatus(block).status)).toEqual(isAccepted ? ['ACCEPTED', last] : [last])
+    for (const block of blocks) expect(block.get('sid')).toBe(asked.sid ?? '{sid}')
+    expect(asked.startsBackup).toBe(outcome !== 'ok')
+    if (isAccepted) expect([...(blocks[0]?.values() ?? [])]).toEqual(expect.arrayContaining([mime, asked.format]))
+    if (outcome === 'accepted') expect(Object.keys(CATALOGUE)).toContain(blocks[1]?.get('code'))
+    if (outcome === 'sending') expect(events.find(({ name }) => name === 'stream')?.note).toBe(mime)
+  })
+
+  test.each(ofOutcome('answered'))('%s is an answer to a question of 0.77', (_, example) => {
+    const { asked, isFraming } = askedIn(example)
+    const { ready, blocks } = saidIn(example)
+
+    expect([ready, isFraming, blocks.length]).toEqual([true, true, 1 + Number(blocks[0]?.get('jobs') ?? 0)])
+    expect(asked.action).toMatch(/^(?:ping|status|cancel|verdict)$/)
+    expect(readStatus(blocks[0] ?? new Map()).status).toMatch(asked.action === 'verdict' ? /./ : /^OK$/)
+  })
+
+  test.each(ofOutcome('sending').filter(([, { receipt }]) => receipt !== undefined))(
+    '%s is answered with a receipt of what was counted',
+    (_, { client, receipt }) => {
+      const sid = /^sid=(.+)$/m.exec(client.toString())?.[1]
+
+      expect(readReceipt(receipt?.(7, 'a'.repeat(64)) ?? Buffer.alloc(0))).toEqual({
+        status: 'RECEIVED',
+        sid,
+        bytes: 7,
+        sha256: 'a'.repeat(64),
+      })
+    },
+  )
 })
 
 test('the table of limits holds what the code enforces, every one of them', () => {
@@ -200,7 +330,8 @@ test('the table of limits holds what the code enforces, every one of them', () =
 
   const table = [...section.matchAll(/^\| `(\w+)` \| (\d+) \|/gm)].map(([, name, value]) => [name, Number(value)])
 
-  expect(table).toEqual(Object.entries(LIMITS))
+  const ofFrames = { maxFrameBytes: MAX_FRAME_BYTES, maxBlockFrameBytes: MAX_BLOCK_FRAME_BYTES }
+  expect(table).toEqual(Object.entries({ ...LIMITS, ...ofFrames }))
 })
 
 describe('an example that cannot be run is an error, not an example less', () => {
@@ -213,8 +344,16 @@ describe('an example that cannot be run is an error, not an example less', () =>
     ['words behind a picture', '```text kv\n0\\n\n```', /words that mean nothing/],
     ['an escape that is none', '```kv accepted\n0\\q\n```', /an escape that is none/],
     ['a backslash at the end', '```kv accepted\n0\\\n```', /an escape that is none/],
-    ['an unknown speaker', '```conversation failed\nB: 0\\n\n```', /neither C: nor A:/],
-    ['an unknown event', '```conversation failed\n-- boom\n```', /neither C: nor A:/],
+    ['an unknown speaker', '```conversation failed\nB: 0\\n\n```', /has no place here/],
+    ['an unknown event', '```conversation failed\n-- boom\n```', /has no place here/],
+    ['an unknown end of a conversation', '```conversation perhaps\nC: 0\\n\n```', /none of sending, accepted, ok/],
+    ['words behind that end', '```conversation ok now\nC: 0\\n\n```', /none of sending, accepted, ok/],
+    ['an end frame without a stream', '```conversation sending\nE: 0\\n\n```', /has no place here/],
+    [
+      'an answer behind a stream',
+      '```conversation sending\n-- stream: application/octet-stream\nA: 0\\n\n```',
+      /has no place here/,
+    ],
     ['an empty example', '```kv accepted\n```', /nothing in it/],
     ['an example without an end', '```kv accepted\n0\\n\n', /has no end/],
     ['a fence that is indented', ' ```kv accepted\n0\\n\n```', /odd fence/],

@@ -46,7 +46,7 @@ test('reads the same 60 pairs of a deployed client wherever they are cut', () =>
 test('a deployed client gets what it asks for, its odd values as they are and its other keys ignored', () => {
   const parsed = new RequestParser().push(DEPLOYED)
 
-  const request = readRequest(parsed?.block ?? new Map())
+  const request = readRequest(parsed?.block ?? new Map(), parseVersion('0.75.1'))
 
   expect(request).toMatchObject({
     action: 'copy from',
@@ -74,7 +74,7 @@ describe('refuses, wherever the wire is cut,', () => {
     ['a request without a version', '1\na=1\n\n', 'PROTOCOL_VERSION_INVALID', 1],
     ['lines that end with CR LF', '0.76.1\r\n1\r\na=1\r\n\r\n', 'PROTOCOL_VERSION_INVALID', 1],
     ['bytes that are no text', '\xff\xfe\0\n', 'PROTOCOL_VERSION_INVALID', 1],
-    ['a newer minor', '0.77.0\n', 'PROTOCOL_VERSION_INCOMPATIBLE', 1],
+    ['a newer minor', '0.78.0\n', 'PROTOCOL_VERSION_INCOMPATIBLE', 1],
     ['another major', '1.0.0\n', 'PROTOCOL_VERSION_INCOMPATIBLE', 1],
     ['a version line that does not end', '0.76.'.padEnd(65, '1'), 'PROTOCOL_LINE_TOO_LONG', 1],
     ['a count that is none', '0.76.1\nx\n', 'PROTOCOL_COUNT_INVALID', 2],
@@ -93,7 +93,7 @@ describe('refuses, wherever the wire is cut,', () => {
 test('judges the version when its line is there, before a byte of the count', () => {
   const parser = new RequestParser()
 
-  parser.push(Buffer.from('0.77.0'))
+  parser.push(Buffer.from('0.78.0'))
   const refusal = refusalOf(() => parser.push(Buffer.from('\n')))
 
   expect(refusal.code).toBe('PROTOCOL_VERSION_INCOMPATIBLE')

@@ -1,10 +1,28 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { AGENT_PROTOCOL_VERSION, parseVersion, settleVersion } from '../../lib/protocol/index.ts'
+import {
+  AGENT_PROTOCOL_VERSION,
+  COMPATIBLE_PROTOCOL_VERSION,
+  isFramingVersion,
+  parseVersion,
+  settleVersion,
+} from '../../lib/protocol/index.ts'
 import { refusalOf } from './cuts.ts'
 
-test('the agent speaks 0.76.1', () => {
-  expect(AGENT_PROTOCOL_VERSION).toBe('0.76.1')
+test('the agent speaks 0.77.0, and a client that met an older one 0.76.1', () => {
+  expect([AGENT_PROTOCOL_VERSION, COMPATIBLE_PROTOCOL_VERSION]).toEqual(['0.77.0', '0.76.1'])
+})
+
+test.each([
+  ['0.4.0', false],
+  ['0.76.1', false],
+  ['0.76.9999', false],
+  ['0.77.0', true],
+  ['0.77.1', true],
+  ['0.100.0', true],
+  ['1.0.0', true],
+])('a client of %s may ask for what 0.77 has added: %s', (text, may) => {
+  expect(isFramingVersion(parseVersion(text))).toBe(may)
 })
 
 test.each([
@@ -44,8 +62,8 @@ test.each([
   const refusal = refusalOf(() => parseVersion(text))
 
   expect(refusal.code).toBe('PROTOCOL_VERSION_INVALID')
-  expect(refusal.message).toMatch(/^expected a protocol version of three plain numbers such as 0\.76\.1, found /)
-  expect(refusal.hint).toContain('0.76.1')
+  expect(refusal.message).toMatch(/^expected a protocol version of three plain numbers such as 0\.77\.0, found /)
+  expect(refusal.hint).toContain('0.77.0')
 })
 
 test('a refusal shows what came, escaped and cut', () => {
@@ -89,8 +107,14 @@ describe('a client of', () => {
     expect(refusal.facts).toMatchObject({ client, agent })
   })
 
-  test('0.77.0 reads the words of deployed agents, by which clients know that they may fall back', () => {
-    const refusal = refusalOf(() => settleVersion(parseVersion('0.77.0')))
+  test('0.78.0 reads the words of deployed agents, by which clients know that they may fall back', () => {
+    const refusal = refusalOf(() => settleVersion(parseVersion('0.78.0')))
+
+    expect(refusal.message).toMatch(/^Incompatible client version 0\.78\.0\. This agent speaks 0\.77\.0: /)
+  })
+
+  test('0.77.0 reads the same of an agent of 0.76', () => {
+    const refusal = refusalOf(() => settleVersion(parseVersion('0.77.0'), parseVersion('0.76.1')))
 
     expect(refusal.message).toMatch(/^Incompatible client version 0\.77\.0\. This agent speaks 0\.76\.1: /)
   })
