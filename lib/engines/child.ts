@@ -8,27 +8,24 @@
  * Cancelling: stdout destroyed → SIGINT to the group → grace → SIGKILL → reaped. SIGTERM
  * is no use: mariadb-backup blocks it and runs on to its end.
  *
- * An agent that is killed by SIGKILL can stop nobody, so where the host has `setpriv`
- * (util-linux) the kernel is asked to kill the child then. It becomes the program by
- * exec: same pid, same group, and the program's own command line.
+ * An agent that is killed by SIGKILL can stop nobody, so where the host can, the kernel
+ * is asked to kill the child then; and a lock that excludes other children is held by the
+ * child itself. Both by programs that become the next by exec: `host-guards.ts`.
  *
  * Knows nothing about backups. Rules: SECURITY.md, "What is protected today".
  */
 
-import { accessSync, constants } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { execa } from 'execa'
 
 import { BackupError } from '../errors/index.ts'
+import { guardWords } from './host-guards.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
 
 /** Between SIGINT and SIGKILL. mariadb-backup dies of SIGINT at once. */
 export const GRACE_MS = 3000
-
-/** Where `setpriv` lives. Fixed, so that no search path decides what runs around a child. */
-const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv']
 
 export interface ChildOrder {
   /** Absolute path. */
@@ -38,6 +35,11 @@ export interface ChildOrder {
   readonly workingDirectory: string
   /** Becomes descriptor 3 of the child. The caller keeps its own and closes it after the start. */
   readonly descriptor3?: number | undefined
+  /**
+   * File or directory that is locked as long as the child lives; the program inherits the lock. Held by somebody
+   * else, the program is not run: the child ends with `LOCK_HELD_EXIT` and without a word or a byte.
+   */
+  readonly lock?: string | undefined
   readonly signal: AbortSignal
   /** Called once with the process id, before anything the program says. Must not throw. */
   readonly onStart?: ((pid: number) => void) | undefined
@@ -56,6 +58,10 @@ export interface Child {
   readonly pid: number
   /** To be read with `for await` or `read()`; it does not flow by itself. */
   readonly stdout: Readable
+  /** Bytes of stdout that have come so far, read or not. */
+  outputBytes(): number
+  /** Whether it was reaped. Its output may still have to be read. */
+  hasEnded(): boolean
   /** Never rejects. Resolves after 'close': reaped, and nobody holds its stdout and stderr any more; its group is gone. */
   readonly settled: Promise<ChildEnd>
 }
@@ -67,7 +73,7 @@ export interface Child {
  */
 export const startChild = async (order: ChildOrder): Promise<Child> => {
   order.signal.throwIfAborted()
-  const [file = order.program, ...args] = [...guard(), order.program, ...order.args]
+  const [file = order.program, ...args] = [...guardWords(order.lock), order.program, ...order.args]
   const subprocess = execa(file, args, {
     cwd: order.workingDirectory,
     env: { ...order.environment },
@@ -116,27 +122,20 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     const stopped = reaped ? Promise.resolve() : stopGroup(pid, closed, order.graceMs ?? GRACE_MS, () => reaped)
     void stopped.finally(() => stderr.destroy()) // a stranger who inherited it must not keep 'close' from coming
   }
-  order.signal.addEventListener('abort', cancel, { once: true })
+  if (order.signal.aborted)
+    cancel() // `onStart` did it: there is no event for that any more
+  else order.signal.addEventListener('abort', cancel, { once: true })
 
   const settled = closed.then((end) => {
     order.signal.removeEventListener('abort', cancel)
     return end
   })
-  return { pid, stdout, settled }
-}
-
-/** The words in front of a program that make the kernel kill it when we die. Empty where the host has no `setpriv`. */
-const guard = (): string[] => {
-  const setpriv = SETPRIV.find(isExecutable)
-  return setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']
-}
-
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
+  return {
+    pid,
+    stdout,
+    outputBytes: () => (stdout as Readable & { readonly bytesRead: number }).bytesRead, // a pipe is a socket to Node
+    hasEnded: () => reaped,
+    settled,
   }
 }
 

@@ -9,6 +9,7 @@
 
 import { BackupError, type Facts } from '../errors/index.ts'
 import type { ChildEnd } from './child.ts'
+import { redoOverrunError } from './redo-overrun.ts'
 import type { WordsSeen } from './words-reader.ts'
 
 export interface EndOfProgram {
@@ -19,18 +20,35 @@ export interface EndOfProgram {
   readonly seen: WordsSeen
   /** Why it was stopped by us, if it was. */
   readonly cancelled: unknown
+  /** What was to be locked before it ran, if anything. */
+  readonly lock?: LockAttempt | undefined
+  /** Size of the server's redo log, if it was seen. */
+  readonly redoCapacityBytes?: number | undefined
 }
+
+export interface LockAttempt {
+  readonly path: string
+  /** Somebody else had it: the program never ran. */
+  readonly isHeld: boolean
+  /** Process id of that somebody, if it can be seen. */
+  readonly holder?: number | undefined
+}
+
+/** What `flock` says when it cannot try for the lock; that it cannot start the program is the program's failure. */
+const FLOCK_FAILED = /^flock: (?!failed to execute)/
 
 /** Lines of stderr that an error carries. */
 const DECISIVE_LINES = 5
 
 /** @returns `undefined` for a success */
-export const classifyFailure = ({ name, user, end, seen, cancelled }: EndOfProgram): BackupError | undefined => {
+export const classifyFailure = (program: EndOfProgram): BackupError | undefined => {
+  const { name, user, end, seen, cancelled, lock, redoCapacityBytes } = program
   const { exitCode, signal } = end
   const { signs, saidOk } = seen
   if (exitCode === 0 && signal === undefined && saidOk) return undefined
   if (cancelled !== undefined) return reasonOf(cancelled)
 
+  if (lock?.isHeld === true) return busyError(lock)
   const lines = decisiveLines(seen)
   const facts: Facts = { exitCode: exitCode ?? null, signal: signal ?? null, lastLines: lines }
   const cause = lines.at(-1) ?? 'it said nothing'
@@ -51,12 +69,12 @@ export const classifyFailure = ({ name, user, end, seen, cancelled }: EndOfProgr
   }
   if (signs.privileges.size > 0) return privilegeError([...signs.privileges], signs.account, user, facts)
   if (signs.redoOverrun !== undefined) {
-    return new BackupError(
-      'ENGINE_REDO_OVERRUN',
-      `the server overwrote redo log before it was copied: ${signs.redoOverrun}`,
-      facts,
-      { hint: 'make innodb_log_file_size larger, or run the backup when less is written' },
-    )
+    return redoOverrunError({ name, said: signs.redoOverrun, range: signs.redoRange, redoCapacityBytes }, facts)
+  }
+  if (lock !== undefined && FLOCK_FAILED.test(cause)) {
+    return new BackupError('ENGINE_LOCK', `the lock of the server cannot be used: ${cause}`, facts, {
+      hint: `check that the agent may read ${lock.path}, and that its file system knows flock(2)`,
+    })
   }
   const how = signal === undefined ? `exited with ${exitCode}` : `was killed by ${signal}`
   if (signs.unreachable !== undefined) {
@@ -76,6 +94,18 @@ export const classifyFailure = ({ name, user, end, seen, cancelled }: EndOfProgr
         ? 'look for the out-of-memory killer in the system log, or for whoever killed it'
         : 'the last lines it wrote are in the log',
   })
+}
+
+/** In the words in which an agent refuses a second backup of its own. */
+const busyError = ({ path, holder }: LockAttempt): BackupError => {
+  const who = holder === undefined ? '' : ` (pid ${holder})`
+  const look = holder === undefined ? 'lslocks shows who holds it' : `see ps -fp ${holder}`
+  return new BackupError(
+    'JOB_BUSY',
+    `busy: another backup of this server is running${who}`,
+    { lock: path, holder: holder ?? null },
+    { hint: `wait for it to end; it holds the lock on ${path}: ${look}` },
+  )
 }
 
 const privilegeError = (

@@ -54,6 +54,7 @@ const startReading = async (directory: string, { signal, log }: EngineOrder): Pr
     entries: reading.entries(),
     totals: { entries: survey.items.length, bytes: survey.bytes },
     progress: () => reading.progress(),
+    totalBytes: () => survey.bytes,
     settled: reading.settled,
   }
 }
@@ -83,7 +84,8 @@ class Reading {
   }
 
   progress(): EngineProgress {
-    return { stage: this.#stage, files: this.#files, lastFile: this.#lastFile }
+    const nobody = { locked: false, waitingForLock: false, words: 0 } // there is no server, and nobody who speaks
+    return { stage: this.#stage, files: this.#files, lastFile: this.#lastFile, ...nobody }
   }
 
   async *entries(): AsyncGenerator<ArchiveEntry> {

@@ -17,10 +17,21 @@ export interface FailureSigns {
   /** The account that lacks them, as the server writes it: `` `backup`@`localhost` ``. */
   account: string | undefined
   redoOverrun: string | undefined
+  redoRange: RedoRange | undefined
   /** No lock within the time allowed, as when another backup runs. */
   lockTimeout: string | undefined
   /** The last lines that sound like an error, redacted. */
   readonly errors: string[]
+}
+
+/** Log sequence numbers, as decimal text: they pass 2^53. */
+export interface RedoRange {
+  /** The redo log was copied from here … */
+  readonly copiedFrom: string
+  /** … to here, where the next bytes were overwritten already … */
+  readonly copiedTo: string
+  /** … and was needed to here. */
+  readonly wanted: string
 }
 
 const MAX_ERRORS = 8
@@ -35,6 +46,7 @@ const COMMAND_DENIED = /\b([A-Z][A-Z ]*?) command denied to user/
 const GRANT_TO = /^\s*\d*\.?GRANT .* TO ([`'][^`']{1,128}[`']@[`'][^`']{0,255}[`'])/
 const REDO_OVERRUN =
   /Was only able to copy log from|log has wrapped around|log block numbers mismatch|redo log .* overwritten/i
+const REDO_RANGE = /Was only able to copy log from (\d{1,20}) to (\d{1,20}), not (\d{1,20})/
 const LOCK_TIMEOUT = /Unable to obtain lock|Lock wait timeout exceeded/
 const SOUNDS_LIKE_ERROR =
   /\berror\b|\bfail|\bfatal\b|\bcannot\b|can't|\bdenied\b|\bunable\b|\bunknown\b|\binvalid\b|\bonly able\b|\bmissing\b|\bgot signal\b|lost connection|gone away/i
@@ -45,6 +57,7 @@ export const noSigns = (): FailureSigns => ({
   privileges: new Set(),
   account: undefined,
   redoOverrun: undefined,
+  redoRange: undefined,
   lockTimeout: undefined,
   errors: [],
 })
@@ -70,11 +83,20 @@ export const noteFailureSigns = (signs: FailureSigns, text: string, redact: (tex
     if (REFUSED_LOGIN.test(connect)) signs.login ??= connect
     else signs.unreachable ??= connect
   }
-  if (isOverrun) signs.redoOverrun ??= shown
+  if (isOverrun) {
+    signs.redoOverrun ??= shown
+    signs.redoRange ??= rangeOf(text)
+  }
   if (LOCK_TIMEOUT.test(text)) signs.lockTimeout ??= shown
   const privilege =
     MISSING_PRIVILEGE.exec(text)?.[1] ?? leastOf(ONE_OF_PRIVILEGES.exec(text)?.[1]) ?? COMMAND_DENIED.exec(text)?.[1]
   if (privilege !== undefined && signs.privileges.size < MAX_PRIVILEGES) signs.privileges.add(privilege)
+}
+
+const rangeOf = (text: string): RedoRange | undefined => {
+  const [, copiedFrom, copiedTo, wanted] = REDO_RANGE.exec(text) ?? []
+  if (copiedFrom === undefined || copiedTo === undefined || wanted === undefined) return undefined
+  return { copiedFrom, copiedTo, wanted }
 }
 
 /** Of `SUPER, BINLOG MONITOR` the one that gives away less: whatever is not SUPER. */

@@ -2,6 +2,7 @@
 
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 export { findEngine } from './find-engine.ts'
+export { type HostGuards, hostGuards } from './host-guards.ts'
 export { type PrepareOrder, prepareBackup } from './prepare.ts'
 export type {
   BinlogCoordinates,

@@ -30,5 +30,5 @@ export const mariadbBackupEngine = (
     ...(datadir === undefined ? [] : [`--datadir=${resolve(datadir)}`]),
     ...(help.includes('--startup-wait-timeout') ? [`--startup-wait-timeout=${startupWaitSeconds}`] : []),
   ]
-  return programEngine({ identity, vocabulary: MARIADB_WORDS, args }, settings)
+  return programEngine({ identity, vocabulary: MARIADB_WORDS, args, redoLogName: 'ib_logfile0' }, settings)
 }

@@ -56,7 +56,7 @@ export const parseLocks = (text: string): ReadonlyMap<bigint, WriteLock> => {
 }
 
 /** File systems like btrfs and overlayfs show `stat` another device than the kernel's own: an unnamed one, major 0. */
-const isSameDevice = (device: bigint, shown: string): boolean => {
+export const isSameDevice = (device: bigint, shown: string): boolean => {
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)
   const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn)
   const [shownMajor, shownMinor] = shown.split(':').map((part) => BigInt(`0x${part}`))

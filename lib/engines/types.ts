@@ -36,6 +36,11 @@ export interface EngineSettings {
   readonly searchPath?: string | undefined
   /** How long the engine may wait for its first lock when another backup of the server holds it. */
   readonly startupWaitSeconds?: number | undefined
+  /**
+   * Where the lock of a server is when its data directory is not known: see `server-lock.ts`. The agents that
+   * share it never back up one server at the same time.
+   */
+  readonly lockDirectory?: string | undefined
 }
 
 /** Given to an engine for one backup. */
@@ -73,6 +78,12 @@ export interface EngineProgress {
   /** Files begun so far. */
   readonly files: number
   readonly lastFile: string | undefined
+  /** Whether other clients of the server wait for us: a write, a DDL or a commit, by the stage. Every second of it counts. */
+  readonly locked: boolean
+  /** Whether we wait for other clients: that lasts as long as somebody's ALTER TABLE, and is no sign of trouble. */
+  readonly waitingForLock: boolean
+  /** Lines on stderr so far: a sign of life when no byte comes. */
+  readonly words: number
 }
 
 /** Where the server's binary log stood at the instant the backup shows. */
@@ -109,6 +120,8 @@ export interface EngineOutcome {
 
 interface Running {
   progress(): EngineProgress
+  /** An estimate of the bytes that will be copied, redo log excluded; `undefined` while, or where, there is none. */
+  totalBytes(): number | undefined
   /** Never rejects. Resolves when the child is reaped and its output closed, or the directory is let go of. */
   readonly settled: Promise<EngineOutcome>
 }
@@ -120,6 +133,13 @@ export interface XbstreamRun extends Running {
   readonly output: AsyncIterable<Buffer>
   /** Bytes of a file the child holds open at this moment, by the name it has in the stream. */
   sizeOf(path: string): number | undefined
+  /**
+   * Size of the server's redo log. The server overwrites what lies further back, copied or not. `undefined` until it
+   * is seen, and where it is no `ib_logfile0` (MySQL 8.0.30 and later).
+   */
+  redoCapacityBytes(): number | undefined
+  /** The name that the copied redo log has in the stream. */
+  readonly redoLogName: string
   /** Also the id of its process group. */
   readonly pid: number
 }

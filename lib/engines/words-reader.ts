@@ -23,7 +23,11 @@ export interface Vocabulary {
   stage(text: string): string | undefined
   /** The file that begins, or is told of, with this text. */
   file(text: string): string | undefined
+  /** What this text changes about who waits for whom. */
+  locks(text: string): LockNews
 }
+
+export type LockNews = Partial<Pick<EngineProgress, 'locked' | 'waitingForLock'>>
 
 export interface WordsSeen {
   readonly progress: EngineProgress
@@ -41,11 +45,14 @@ export interface LineNews {
   readonly shown: string
   /** Set when a new stage began with it. */
   readonly stage: string | undefined
+  /** Set when the program went to the server's data directory with it. Not redacted. */
+  readonly dataDirectory: string | undefined
 }
 
 const SUCCESS = 'completed OK!'
 const BINLOG = /binlog position: filename '([^']*)', position '(\d+)'(?:, GTID of the last change '([^']*)('?))?/
 const CHECKPOINT = /The latest check point \(for incremental\): '(\d+)'/
+const DATA_DIRECTORY = /^(?:\w+: )?cd to (\/.+)$/
 const COPIED_RANGE = /(?:from LSN|of lsn) \(?(\d+)\)? to \(?(\d+)\)?\)? was copied/
 
 /** A GTID set of MySQL is written over several lines; one of 64 KiB has had a long life. */
@@ -59,6 +66,9 @@ export class WordsReader {
   #stage = 'connecting'
   #files = 0
   #lastFile: string | undefined
+  #locked = false
+  #waitingForLock = false
+  #words = 0
   #coordinates: BinlogCoordinates = {}
   #openGtid: string | undefined // begun on a line before, its closing quote not seen yet
   #lsn: LogSequenceNumbers = {}
@@ -71,20 +81,35 @@ export class WordsReader {
 
   take(line: string): LineNews {
     const shown = this.#redact(line)
-    if (line.trim() === '') return { shown, stage: undefined }
+    this.#words += 1
+    if (line.trim() === '') return { shown, stage: undefined, dataDirectory: undefined }
     this.#lastLines.push(shown)
     const text = this.#vocabulary.withoutStamp(line)
     this.#saidOk = text.trimEnd().endsWith(SUCCESS)
     noteFailureSigns(this.#signs, text, this.#redact)
     this.#noteFacts(text)
+    this.#noteLocks(text)
     const stage = this.#saidOk ? 'done' : this.#vocabulary.stage(text)
     const isNew = stage !== undefined && stage !== this.#stage
     if (isNew) this.#stage = stage
-    return { shown, stage: isNew ? stage : undefined }
+    return { shown, stage: isNew ? stage : undefined, dataDirectory: DATA_DIRECTORY.exec(text)?.[1] }
   }
 
   progress(): EngineProgress {
-    return { stage: this.#stage, files: this.#files, lastFile: this.#lastFile }
+    return {
+      stage: this.#stage,
+      files: this.#files,
+      lastFile: this.#lastFile,
+      locked: this.#locked,
+      waitingForLock: this.#waitingForLock,
+      words: this.#words,
+    }
+  }
+
+  /** The program is gone, and with it its sessions and their locks, whatever it said last. */
+  end(): void {
+    this.#locked = false
+    this.#waitingForLock = false
   }
 
   seen(): WordsSeen {
@@ -115,6 +140,12 @@ export class WordsReader {
     if (checkpoint !== undefined) this.#lsn = { ...this.#lsn, checkpoint }
     const [, from, to] = COPIED_RANGE.exec(text) ?? []
     if (from !== undefined && to !== undefined) this.#lsn = { ...this.#lsn, from, to }
+  }
+
+  #noteLocks(text: string): void {
+    const { locked = this.#locked, waitingForLock = this.#waitingForLock } = this.#vocabulary.locks(text)
+    this.#locked = locked && !this.#saidOk
+    this.#waitingForLock = waitingForLock && !this.#saidOk
   }
 
   #noteBinlog([, binlogFile, position, gtid, closed]: RegExpExecArray): void {

@@ -25,5 +25,5 @@ export const xtrabackupEngine = (
     ...(socket === undefined ? [] : [`--socket=${resolve(socket)}`]),
     ...(datadir === undefined ? [] : [`--datadir=${resolve(datadir)}`]),
   ]
-  return programEngine({ identity, vocabulary: XTRABACKUP_WORDS, args }, settings)
+  return programEngine({ identity, vocabulary: XTRABACKUP_WORDS, args, redoLogName: 'xtrabackup_logfile' }, settings)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
 
+import { LOCK_HELD_EXIT } from '../../lib/engines/host-guards.ts'
 import { type EngineSettings, findEngine, type XbstreamRun } from '../../lib/engines/index.ts'
 import { BackupError } from '../../lib/errors/index.ts'
 import {
@@ -13,8 +14,10 @@ import {
   groupHasEnded,
   hasEnded,
   isThere,
+  lockHolders,
   MemoryLog,
   never,
+  openedBy,
   readAll,
   Scratch,
   until,
@@ -69,7 +72,14 @@ describe('a backup program', () => {
     expect(outcome.failure).toBeUndefined()
     expect(outcome.stderrBytes).toBeGreaterThan(40_000_000)
     expect(Buffer.byteLength(outcome.lastLines.join('\n'))).toBeLessThanOrEqual(64 * 1024)
-    expect(run.progress()).toEqual({ stage: 'done', files: 400_000, lastFile: `db/${'t'.repeat(20)}.MAI` })
+    expect(run.progress()).toEqual({
+      stage: 'done',
+      files: 400_000,
+      lastFile: `db/${'t'.repeat(20)}.MAI`,
+      locked: false,
+      waitingForLock: false,
+      words: 400_002,
+    })
   })
 
   test.each(['never-starts-talking', 'writes-then-hangs', 'ignores-sigint', 'floods-stderr'])(
@@ -201,7 +211,144 @@ describe('what a backup program is given', () => {
   })
 })
 
+describe('one backup of a server at a time', () => {
+  /** Two agents, each with directories of its own, that know the server by this. */
+  const busyWith = async (where: Partial<EngineSettings>, alsoWhere = where) => {
+    const abort = new AbortController()
+    const first = await start('writes-then-hangs', { signal: abort.signal }, where)
+    await until(() => first.progress().files === 1)
+
+    const second = await start('writes-then-hangs', { signal: abort.signal }, alsoWhere)
+    const reading = drain(second.output)
+    const isBusy = await Promise.race([
+      second.settled.then(() => true),
+      until(() => second.progress().files === 1).then(() => false),
+    ])
+    abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+    await first.settled
+    return { isBusy, first, bytes: await reading, outcome: await second.settled }
+  }
+  const data = scratch.directory('data')
+  const locks = scratch.directory('locks')
+  const otherLocks = scratch.directory('other-locks')
+
+  test('is kept by the kernel: the second is told who is there, without a byte', async () => {
+    const { isBusy, first, bytes, outcome } = await busyWith({ datadir: data })
+
+    expect([isBusy, bytes]).toEqual([true, 0])
+    expect(outcome).toMatchObject({
+      exitCode: LOCK_HELD_EXIT,
+      stderrBytes: 0,
+      failure: {
+        code: 'JOB_BUSY',
+        message: `busy: another backup of this server is running (pid ${first.pid})`,
+        facts: { lock: data, holder: first.pid },
+        hint: expect.stringContaining(`ps -fp ${first.pid}`),
+      },
+    })
+  })
+
+  test.each<[string, boolean, Partial<EngineSettings>, Partial<EngineSettings>]>([
+    [
+      'one data directory, agents that share nothing',
+      true,
+      { datadir: data, lockDirectory: locks, socket: '/run/a' },
+      { datadir: data, lockDirectory: otherLocks, socket: '/run/b' },
+    ],
+    ['one socket', true, { socket: '/run/a', lockDirectory: locks }, { socket: '/run/a', lockDirectory: locks }],
+    ['the default server', true, { lockDirectory: locks }, { lockDirectory: locks }],
+    ['two sockets', false, { socket: '/run/a', lockDirectory: locks }, { socket: '/run/b', lockDirectory: locks }],
+    ['two data directories', false, { datadir: data }, { datadir: locks }],
+    ['agents that share nothing', false, { lockDirectory: locks }, { lockDirectory: otherLocks }],
+    ['nothing to lock', false, {}, {}],
+  ])('is kept, or need not be: %s', async (_, isBusy, where, alsoWhere) => {
+    expect(await busyWith(where, alsoWhere)).toMatchObject({ isBusy })
+  })
+
+  test.each([
+    ['says-words-and-exits-75', /exited with 75: .*a temporary failure/],
+    ['writes-and-exits-75', /exited with 75: it said nothing/],
+  ])('is not what a program means that %s', async (standIn, message) => {
+    const run = await start(standIn, {}, { datadir: data })
+    await drain(run.output)
+
+    expect(await run.settled).toMatchObject({
+      exitCode: LOCK_HELD_EXIT,
+      failure: { code: 'ENGINE_FAILED', message: expect.stringMatching(message) },
+    })
+  })
+
+  test('is over when the first has ended, however it ended', async () => {
+    for (const standIn of ['exits-0-without-ok', 'dies-midway', 'ends-before-its-child', 'says-ok-but-exits-1']) {
+      const run = await start(standIn, {}, { datadir: data })
+      expect(lockHolders(data)).not.toContain(process.pid)
+      await drain(run.output)
+      expect((await run.settled).failure?.code).not.toBe('JOB_BUSY')
+    }
+    expect(openedBy(data)).toEqual([])
+  })
+
+  test('cannot be promised when the lock cannot be made: nothing is started then, and nothing left', async () => {
+    const lockDirectory = join(scratch.path, 'nowhere')
+
+    await expect(start('writes-then-hangs', {}, { lockDirectory })).rejects.toMatchObject({ code: 'ENGINE_LOCK' })
+    expect(readdirSync(scratch.runtimeDirectory)).toEqual([])
+  })
+})
+
+describe('how much is to come', () => {
+  const datadir = scratch.directory('measured')
+  writeFileSync(join(datadir, 'ibdata1'), 'x'.repeat(1000))
+
+  test('is looked for once, when the program says which data directory it goes to', async () => {
+    const abort = new AbortController()
+    const log = new MemoryLog()
+    const run = await start('says-its-data-directory', { signal: abort.signal, log }, { datadir })
+    const atFirst = run.totalBytes()
+
+    await until(() => run.totalBytes() !== undefined && run.progress().words === 2)
+    abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+    await run.settled
+
+    expect([atFirst, run.totalBytes()]).toEqual([undefined, 1000])
+    expect(log.lines.filter(({ message }) => message === 'data directory measured')).toHaveLength(1)
+  })
+
+  test('is not looked for any more when the program is gone', async () => {
+    const log = new MemoryLog()
+    const run = await start('says-its-data-directory', { user: 'brief', log }, { datadir })
+    await drain(run.output)
+    await run.settled
+
+    await until(() => log.lines.some(({ message }) => message === 'data directory measured'))
+    expect(run.totalBytes()).toBeUndefined()
+  })
+
+  test('is unknown when it cannot be read', async () => {
+    const abort = new AbortController()
+    const log = new MemoryLog()
+    const run = await start('says-its-data-directory', { signal: abort.signal, log }, { datadir: '/nonexistent' })
+
+    await until(() => log.lines.some(({ message }) => message === 'data directory measured'))
+    abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+    await run.settled
+
+    expect(run.totalBytes()).toBeUndefined()
+  })
+})
+
 describe('what is told about a backup program', () => {
+  test('is that it holds no lock any more once it is gone, whatever it said last', async () => {
+    const abort = new AbortController()
+    const run = await start('ignores-sigint', { signal: abort.signal })
+    await until(() => run.progress().locked)
+
+    abort.abort(new BackupError('JOB_CANCELLED', 'enough'))
+    await run.settled
+
+    expect(run.progress()).toMatchObject({ stage: 'BLOCK_COMMIT', locked: false })
+  })
+
   test('holds no secret: not in the outcome, not in the log', async () => {
     const log = new MemoryLog()
     const run = await start('says-its-secrets', { password: 'the-secret', log })
@@ -239,6 +386,7 @@ describe('what is told about a backup program', () => {
 })
 
 describe('an agent that ends', () => {
+  const locked = scratch.directory('locked')
   const childModule = new URL('../../lib/engines/child.js', import.meta.url).href
 
   /** An agent with one child, which has one child too; it says the pids of both and then ends as it is told. */
@@ -249,6 +397,7 @@ describe('an agent that ends', () => {
       args: [],
       environment: { PATH: '/usr/bin:/bin' },
       workingDirectory: '/',
+      lock: ${JSON.stringify(locked)},
       signal: new AbortController().signal,
       onStderr: () => {},
     })
@@ -271,6 +420,7 @@ describe('an agent that ends', () => {
     // A SIGKILL leaves no time for a word to the group: the kernel ends the program, and nobody its children.
     if (!wholeGroup) process.kill(grandchild, 'SIGKILL')
     await until(() => hasEnded(grandchild))
+    expect(lockHolders(locked)).toEqual([])
     expect(child).toBeGreaterThan(1)
     expect(grandchild).toBeGreaterThan(1)
   })

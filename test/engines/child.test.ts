@@ -1,12 +1,28 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
 
 import { type Child, type ChildOrder, startChild } from '../../lib/engines/child.ts'
+import { LOCK_HELD_EXIT } from '../../lib/engines/host-guards.ts'
 import { LastLines } from '../../lib/engines/last-lines.ts'
 import { StderrLines } from '../../lib/engines/stderr-lines.ts'
 import { BackupError } from '../../lib/errors/index.ts'
-import { drain, fixture, groupHasEnded, hasEnded, isThere, never, readAll, Scratch, until } from './stand-ins.ts'
+import {
+  drain,
+  fixture,
+  groupHasEnded,
+  hasEnded,
+  isThere,
+  lockHolders,
+  never,
+  openedBy,
+  readAll,
+  Scratch,
+  until,
+} from './stand-ins.ts'
 
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
@@ -151,7 +167,155 @@ describe('a child', () => {
   })
 })
 
+describe('a child with a lock', () => {
+  const commandLine = (pid: number): string[] => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
+
+  test('holds it itself, under its own pid and command line, and nobody else has it open', async () => {
+    const lock = scratch.directory('held')
+    const abort = new AbortController()
+    const child = await start('writes-then-hangs', { lock, signal: abort.signal })
+    await child.stdout.iterator({ destroyOnReturn: false }).next()
+    // Started while the lock is held: no part of it may come to a child that has nothing to do with it.
+    const other = await start('writes-then-hangs', { signal: abort.signal })
+    await other.stdout.iterator({ destroyOnReturn: false }).next()
+
+    const holders = lockHolders(lock)
+    const readers = openedBy(lock)
+    await until(() => commandLine(child.pid)[0] === 'sleep') // it has become its own last program by exec
+    const words = commandLine(child.pid)
+    abort.abort(new Error('enough'))
+    await Promise.all([child.settled, other.settled])
+
+    expect(holders).toEqual([child.pid])
+    expect(readers).toEqual([child.pid])
+    expect(words).toEqual(['sleep', '600'])
+  })
+
+  test('that somebody else holds ends at once: no word, no byte, a status of its own', async () => {
+    const lock = scratch.directory('contested')
+    const abort = new AbortController()
+    const first = await start('writes-then-hangs', { lock, signal: abort.signal })
+    await first.stdout.iterator({ destroyOnReturn: false }).next()
+    const said: string[] = []
+
+    const second = await start('writes-then-hangs', { lock, onStderr: (chunk) => said.push(chunk.toString()) })
+    const bytes = await drain(second.stdout)
+    const end = await second.settled
+    abort.abort(new Error('enough'))
+    await first.settled
+
+    expect(end).toEqual({ exitCode: LOCK_HELD_EXIT, signal: undefined })
+    expect([bytes, second.outputBytes(), said.join('')]).toEqual([0, 0, ''])
+  })
+
+  test('and another one started in the same moment: one of them runs', async () => {
+    const lock = scratch.directory('raced')
+    const abort = new AbortController()
+
+    const children = await Promise.all([1, 2].map(() => start('writes-then-hangs', { lock, signal: abort.signal })))
+    const bytes = children.map((child) => drain(child.stdout))
+    const loser = await Promise.race(children.map(async (child) => ({ child, end: await child.settled })))
+    const winner = children.find((child) => child !== loser.child)
+    await until(() => winner?.outputBytes() === 100_000)
+    const holders = lockHolders(lock)
+    abort.abort(new Error('enough'))
+
+    expect(loser.end).toEqual({ exitCode: LOCK_HELD_EXIT, signal: undefined })
+    expect(holders).toEqual([winner?.pid])
+    expect((await Promise.all(bytes)).sort()).toEqual([0, 100_000])
+  })
+
+  test('that is killed lets go of it in the same moment, though we live on and its output is not read', async () => {
+    const lock = scratch.directory('killed')
+    const child = await start('writes-then-hangs', { lock })
+    await until(() => child.outputBytes() > 0)
+    const before = lockHolders(lock)
+
+    process.kill(child.pid, 'SIGKILL')
+    await until(() => hasEnded(child.pid))
+    const after = lockHolders(lock)
+
+    expect([before, after]).toEqual([[child.pid], []])
+    const next = await start('says-ok-but-exits-1', { lock })
+    expect(await drain(next.stdout)).toBe(6)
+    await drain(child.stdout)
+    await child.settled
+  })
+
+  test('that ends takes along what it left behind, and the lock with it', async () => {
+    const lock = scratch.directory('left-behind')
+    const child = await start('ends-before-its-child', { lock })
+
+    const grandchild = Number((await readAll(child.stdout)).toString())
+    await child.settled
+
+    await until(() => hasEnded(grandchild))
+    expect(lockHolders(lock)).toEqual([])
+  })
+
+  test('is ended by a cancel like any other: SIGINT first, the lock free', async () => {
+    const lock = scratch.directory('cancelled')
+    const abort = new AbortController()
+    const child = await start('writes-then-hangs', { lock, signal: abort.signal, graceMs: 600_000 })
+    await child.stdout.iterator({ destroyOnReturn: false }).next()
+
+    abort.abort(new Error('enough'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGINT' })
+    expect(lockHolders(lock)).toEqual([])
+  })
+
+  test('that cannot be interrupted is killed with its group, and the lock is free', async () => {
+    const lock = scratch.directory('stubborn')
+    const abort = new AbortController()
+    const child = await start('ignores-sigint', { lock, signal: abort.signal, graceMs: 50 })
+    await child.stdout.iterator({ destroyOnReturn: false }).next()
+
+    abort.abort(new Error('enough'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGKILL' })
+    await until(() => groupHasEnded(child.pid))
+    expect(lockHolders(lock)).toEqual([])
+  })
+
+  test('is ended by a cancel before it has become the program', async () => {
+    const lock = join(scratch.path, 'fifo') // whoever opens it waits for its writer, who never comes
+    execFileSync('mkfifo', [lock])
+    const abort = new AbortController()
+    const child = await start('writes-then-hangs', { lock, signal: abort.signal, graceMs: 600_000 })
+    await until(() => readFileSync(`/proc/${child.pid}/comm`, 'utf8') === 'flock\n')
+
+    abort.abort(new Error('enough'))
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGINT' })
+    expect(child.outputBytes()).toBe(0)
+  })
+
+  test('that cannot be tried for does not run the program, and says why', async () => {
+    const said: string[] = []
+    const lock = join(scratch.path, 'nowhere/lock')
+
+    const child = await start('writes-then-hangs', { lock, onStderr: (chunk) => said.push(chunk.toString()) })
+    const bytes = await drain(child.stdout)
+
+    expect((await child.settled).exitCode).not.toBe(LOCK_HELD_EXIT)
+    expect([bytes, said.join('')]).toEqual([0, `flock: cannot open lock file ${lock}: No such file or directory\n`])
+  })
+})
+
 describe('cancelling', () => {
+  test('in the moment of the start ends it too', async () => {
+    const abort = new AbortController()
+    const child = await start('never-starts-talking', {
+      signal: abort.signal,
+      graceMs: 600_000,
+      onStart: () => abort.abort(new Error('enough')),
+    })
+
+    expect(await child.settled).toEqual({ exitCode: undefined, signal: 'SIGINT' })
+    expect(isThere(child.pid)).toBe(false)
+  })
+
   test.each(['never-starts-talking', 'writes-then-hangs', 'floods-stderr'])(
     'ends %s: reaped, its group gone',
     async (program) => {

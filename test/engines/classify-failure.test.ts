@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 
 import type { ChildEnd } from '../../lib/engines/child.ts'
-import { classifyFailure } from '../../lib/engines/classify-failure.ts'
+import { classifyFailure, type EndOfProgram } from '../../lib/engines/classify-failure.ts'
 import { MARIADB_WORDS } from '../../lib/engines/mariadb-words.ts'
 import { redactor } from '../../lib/engines/redaction.ts'
 import { WordsReader } from '../../lib/engines/words-reader.ts'
+import { XTRABACKUP_WORDS } from '../../lib/engines/xtrabackup-words.ts'
 import { BackupError } from '../../lib/errors/index.ts'
 import { recorded } from './stand-ins.ts'
 
@@ -12,11 +13,12 @@ const classify = (
   lines: readonly string[],
   end: Partial<ChildEnd> = {},
   cancelled?: unknown,
+  more: Pick<EndOfProgram, 'lock' | 'redoCapacityBytes'> = {},
 ): BackupError | undefined => {
   const words = new WordsReader(MARIADB_WORDS, redactor(undefined))
   for (const line of lines) words.take(line)
   const whole = { exitCode: 'signal' in end ? undefined : 1, signal: undefined, ...end }
-  return classifyFailure({ name: 'mariadb-backup', user: 'backup', end: whole, seen: words.seen(), cancelled })
+  return classifyFailure({ name: 'mariadb-backup', user: 'backup', end: whole, seen: words.seen(), cancelled, ...more })
 }
 
 const OK = '[00] 2026-11-21 06:47:36 completed OK!'
@@ -128,6 +130,114 @@ describe('the end of a program', () => {
       code,
       message: expect.stringMatching(message),
       hint: expect.any(String),
+    })
+  })
+
+  test('that never began because of a lock is told like a second backup of the same agent, and by whom', () => {
+    const failure = classify([], { exitCode: 75 }, undefined, {
+      lock: { path: '/srv/database', isHeld: true, holder: 4711 },
+    })
+
+    expect(failure).toMatchObject({
+      code: 'JOB_BUSY',
+      message: 'busy: another backup of this server is running (pid 4711)',
+      facts: { lock: '/srv/database', holder: 4711 },
+      hint: 'wait for it to end; it holds the lock on /srv/database: see ps -fp 4711',
+    })
+  })
+
+  test('that never began because of a lock whose holder cannot be seen says how to find it', () => {
+    const lock = { path: '/srv/database', isHeld: true }
+
+    expect(classify([], { exitCode: 75 }, undefined, { lock })).toMatchObject({
+      code: 'JOB_BUSY',
+      message: 'busy: another backup of this server is running',
+      facts: { holder: null },
+      hint: expect.stringMatching(/lslocks/),
+    })
+  })
+
+  test.each([
+    [
+      'a lock that cannot be tried for',
+      ['flock: /srv/database: Bad file descriptor'],
+      { exitCode: 65 },
+      'ENGINE_LOCK',
+      /check that the agent may read \/srv\/database/,
+    ],
+    [
+      'a program that flock cannot start',
+      ['flock: failed to execute /usr/bin/mariadb-backup: Permission denied'],
+      { exitCode: 69 },
+      'ENGINE_FAILED',
+      /in the log/,
+    ],
+    ['words of its own about a lock', [said('Unable to obtain lock.')], { exitCode: 1 }, 'ENGINE_FAILED', /another/],
+  ])('tells apart: %s', (_, lines, end, code, hint) => {
+    const lock = { path: '/srv/database', isHeld: false }
+
+    expect(classify(lines, end, undefined, { lock })).toMatchObject({ code, hint: expect.stringMatching(hint) })
+  })
+
+  test('that was cancelled while the lock was held elsewhere is cancelled', () => {
+    const lock = { path: '/srv/database', isHeld: true }
+
+    expect(classify([], { exitCode: 75 }, new Error('stop'), { lock })).toMatchObject({ code: 'JOB_CANCELLED' })
+  })
+
+  test('in a redo overrun says what was copied, what was wanted, and how large the log must be', () => {
+    const failure = classify(recorded('redo-overrun'), {}, undefined, { redoCapacityBytes: 4 * 1024 * 1024 })
+
+    expect(failure).toMatchObject({
+      code: 'ENGINE_REDO_OVERRUN',
+      facts: {
+        copiedFrom: '18395807',
+        copiedTo: '20051467',
+        wanted: '140693312',
+        neededBytes: 122_297_505,
+        redoCapacityBytes: 4_194_304,
+      },
+    })
+    // 117 MiB and half as much again, up to the next 16.
+    expect(failure?.hint).toMatch(
+      /needed 117 MiB and has 4 MiB: SET GLOBAL innodb_log_file_size=184549376 does it at once/,
+    )
+    expect(failure?.hint).toMatch(/ innodb_log_file_size=176M in the server's option file /)
+  })
+
+  test.each([
+    ['without numbers', 'log has wrapped around', {}],
+    ['with numbers that cannot be', 'Was only able to copy log from 9 to 8, not 7', { copiedFrom: '9', wanted: '7' }],
+    [
+      'with numbers beyond 2^53',
+      'Was only able to copy log from 18446744073700000000 to 18446744073705000000, not 18446744073709551615',
+      { copiedFrom: '18446744073700000000', wanted: '18446744073709551615', neededBytes: 9_551_615 },
+    ],
+    [
+      'with a range beyond 2^53',
+      'Was only able to copy log from 0 to 1, not 18446744073709551615',
+      { copiedFrom: '0', wanted: '18446744073709551615' },
+    ],
+  ])('in a redo overrun told %s names the setting all the same', (_, text, facts) => {
+    const failure = classify([said(text)])
+
+    expect(failure).toMatchObject({
+      code: 'ENGINE_REDO_OVERRUN',
+      facts,
+      hint: expect.stringMatching(/innodb_log_file_size/),
+    })
+    expect('neededBytes' in (failure?.facts ?? {})).toBe('neededBytes' in facts)
+  })
+
+  test('of xtrabackup in a redo overrun names the setting of MySQL', () => {
+    const words = new WordsReader(XTRABACKUP_WORDS, redactor(undefined))
+    words.take('2024-03-01T10:00:00.1-00:00 0 [ERROR] [MY-011825] [Xtrabackup] log block numbers mismatch:')
+    const end = { exitCode: 1, signal: undefined }
+    const failure = classifyFailure({ name: 'xtrabackup', user: 'u', end, seen: words.seen(), cancelled: undefined })
+
+    expect(failure).toMatchObject({
+      code: 'ENGINE_REDO_OVERRUN',
+      hint: expect.stringMatching(/innodb_redo_log_capacity/),
     })
   })
 

@@ -85,7 +85,15 @@ describe('a directory', () => {
     expect(entries[2]).toMatchObject({ mode: 0o640, mtimeMs: 1_700_000_000_250, uid, gid })
     expect(run.totals).toEqual({ entries: 4, bytes: 700_004 })
     expect(await run.settled).toMatchObject({ exitCode: 0, signal: undefined, saidOk: true, failure: undefined })
-    expect(run.progress()).toEqual({ stage: 'done', files: 3, lastFile: 'ibdata1' })
+    expect(run.totalBytes()).toBe(700_004)
+    expect(run.progress()).toEqual({
+      stage: 'done',
+      files: 3,
+      lastFile: 'ibdata1',
+      locked: false,
+      waitingForLock: false,
+      words: 0,
+    })
   })
 
   test('comes in one order, what a server starts with at its end and ibdata1 last of all', async () => {

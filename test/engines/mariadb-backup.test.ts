@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
@@ -15,7 +15,7 @@ import { BackupError } from '../../lib/errors/index.ts'
 import { ThrowawayServer } from '../rig/mariadb-server.ts'
 import { quoteText } from '../rig/sql-text.ts'
 import { ODD_PASSWORDS } from './odd-passwords.ts'
-import { drain, isThere, type LogLine, MemoryLog, never, Scratch, until } from './stand-ins.ts'
+import { drain, hasEnded, isThere, type LogLine, lockHolders, MemoryLog, never, Scratch, until } from './stand-ins.ts'
 
 jest.setTimeout(120_000)
 
@@ -167,6 +167,151 @@ describe('a backup of a running server', () => {
   })
 })
 
+describe('what a running backup tells', () => {
+  test('is how much is to come, within a tenth of what comes', async () => {
+    const elsewhere = scratch.directory('elsewhere')
+    await server.query(`
+      CREATE DATABASE \`Ünder way\`;
+      CREATE TABLE shop.far (a INT, b LONGBLOB) DATA DIRECTORY='${elsewhere}';
+      INSERT INTO shop.far VALUES (1, REPEAT('f', 9000000));
+      CREATE TABLE \`Ünder way\`.\`a#b\` (a INT) PARTITION BY HASH (a) PARTITIONS 3;
+      CREATE TABLE shop.archived (a INT, b LONGBLOB) ENGINE=Aria;
+      INSERT INTO shop.archived VALUES (1, REPEAT('g', 5000000));
+      CREATE TEMPORARY TABLE shop.not_copied (a LONGBLOB) ENGINE=InnoDB;
+      INSERT INTO shop.not_copied VALUES (REPEAT('n', 9000000));`)
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    const reader = new XbstreamReader()
+    let copiedBytes = 0
+    const names: string[] = []
+    const take = (chunk: Buffer): void => {
+      for (const event of reader.push(chunk)) {
+        if (event.type === 'data' && event.path !== run.redoLogName) copiedBytes += event.bytes.length
+        if (event.type === 'end') names.push(event.path)
+      }
+    }
+
+    take((await chunks.next()).value)
+    await until(() => run.totalBytes() !== undefined)
+    const totalBytes = run.totalBytes() ?? 0
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) take(next.value)
+    expect((await run.settled).failure).toBeUndefined()
+
+    expect(names).toContain(run.redoLogName)
+    expect(names).toContain('shop/far.ibd')
+    expect(Math.abs(totalBytes / copiedBytes - 1)).toBeLessThan(0.1)
+    await server.query('DROP DATABASE `Ünder way`; DROP TABLE shop.far, shop.archived')
+  })
+
+  test('is the size of the redo log, also when it is over', async () => {
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+    await chunks.next()
+
+    const meanwhile = run.redoCapacityBytes()
+    while ((await chunks.next()).done !== true);
+    await run.settled
+
+    expect(meanwhile).toBe(statSync(join(server.dataDirectory, 'ib_logfile0')).size)
+    expect(run.redoCapacityBytes()).toBe(meanwhile)
+  })
+
+  test('is the size of the redo log though nobody asked while it ran', async () => {
+    const run = await start()
+    await drain(run.output)
+    await run.settled
+
+    expect(run.redoCapacityBytes()).toBe(4 * 1024 * 1024)
+  })
+
+  test('is that others wait, when they do, and that they do not, when they do not', async () => {
+    await server.query(
+      `CREATE TABLE shop.idle (a LONGBLOB) ENGINE=MyISAM; INSERT INTO shop.idle VALUES (REPEAT('i', 9000000))`,
+    )
+    const insert = 'SET STATEMENT lock_wait_timeout=1 FOR INSERT INTO shop.idle VALUES (1)'
+    const run = await start()
+    const chunks = run.output[Symbol.asyncIterator]()
+
+    await chunks.next()
+    const before = run.progress()
+    await server.query(insert)
+    while (!run.progress().locked && (await chunks.next()).done !== true);
+    // It stands in the middle of the table and waits for its reader; the server waits with it.
+    const during = run.progress()
+    await expect(server.query(insert)).rejects.toThrow(/Lock wait timeout/)
+    while ((await chunks.next()).done !== true);
+    const { failure } = await run.settled
+    await server.query(insert)
+
+    expect(failure).toBeUndefined()
+    expect(before).toMatchObject({ locked: false })
+    expect(during).toMatchObject({ stage: 'FLUSH', locked: true, waitingForLock: false })
+    expect(during.words).toBeGreaterThan(before.words)
+    expect(run.progress()).toMatchObject({ stage: 'done', locked: false, waitingForLock: false })
+    await server.query('DROP TABLE shop.idle')
+  })
+
+  test('is that it waits for somebody else, and what it does then', async () => {
+    const inTheWay = server.query('LOCK TABLES shop.m WRITE; DO SLEEP(600)').catch((error: unknown) => String(error))
+    const sleeper = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO = 'DO SLEEP(600)'"
+    await until(async () => (await server.query(sleeper)).length === 1)
+    const log = new MemoryLog()
+    const run = await start({ log })
+    const reading = drain(run.output)
+
+    await until(() => log.lines.some(({ facts }) => /Waiting for query .* DO SLEEP/.test(String(facts['line']))))
+    const waiting = run.progress()
+    await server.query(`KILL ${await server.queryValue(sleeper)}`)
+    await until(() => !run.progress().waitingForLock)
+    const afterwards = run.progress()
+    await reading
+
+    expect((await run.settled).failure).toBeUndefined()
+    expect(waiting).toMatchObject({ stage: 'START', locked: false, waitingForLock: true })
+    expect(afterwards.words).toBeGreaterThan(waiting.words)
+    expect(await inTheWay).toMatch(/Lost connection|killed/)
+  })
+})
+
+describe('one backup of a server at a time', () => {
+  test('is kept between agents that share nothing but the data directory, until the first is gone', async () => {
+    const datadir = server.dataDirectory
+    const [ours, theirs] = [scratch.directory('our-locks'), scratch.directory('their-locks')]
+    const first = await start({}, { datadir, lockDirectory: ours })
+    const chunks = first.output[Symbol.asyncIterator]()
+    await chunks.next()
+
+    const second = await fail({}, { datadir, lockDirectory: theirs })
+    const holders = lockHolders(datadir)
+    const program = readlinkSync(`/proc/${first.pid}/exe`)
+    process.kill(first.pid, 'SIGKILL')
+    await until(() => hasEnded(first.pid))
+    const third = await fail({}, { datadir, lockDirectory: theirs })
+    await chunks.return?.()
+    await first.settled
+
+    expect(second).toMatchObject({
+      bytes: 0,
+      outcome: { failure: { code: 'JOB_BUSY', facts: { lock: datadir, holder: first.pid } } },
+    })
+    expect(holders).toEqual([first.pid])
+    expect(program).toMatch(/mariadb-backup$/)
+    expect(third.outcome.failure).toBeUndefined()
+    expect([readdirSync(ours), readdirSync(theirs)]).toEqual([[], []])
+    expect(readdirSync(datadir).filter((name) => name.endsWith('.lock'))).toEqual([])
+  })
+
+  test('does not keep a directory engine from seeing a running server, nor make it see one', async () => {
+    const engine = await findEngine(scratch.settings({ engine: 'directory', directory: server.dataDirectory }))
+
+    await expect(engine.start({ signal: never(), log: new MemoryLog() })).rejects.toMatchObject({
+      code: 'ENGINE_DIRECTORY',
+      message: expect.stringMatching(/a server runs on .*\(pid \d+\) holds a lock/),
+      facts: { pid: server.pid },
+    })
+  })
+})
+
 describe('a login', () => {
   const accounts = ODD_PASSWORDS.map((password, index) => ({ user: `odd_${index}`, password }))
 
@@ -268,10 +413,11 @@ describe('a cancel', () => {
     const reason = new BackupError('JOB_CLIENT_GONE', 'the client went away')
     const log = new MemoryLog((seen) => moment(seen) && !abort.signal.aborted && abort.abort(reason))
 
-    const run = await start({ signal: abort.signal, log })
+    const run = await start({ signal: abort.signal, log }, { datadir: server.dataDirectory })
     await drain(run.output)
     const outcome = await run.settled
 
+    expect(lockHolders(server.dataDirectory)).toEqual([])
     expect(abort.signal.aborted).toBe(true)
     // Its last words come at once: the end may be reached before the signal is.
     if (outcome.failure !== undefined) expect(outcome.failure).toBe(reason)
@@ -309,19 +455,38 @@ describe('trouble on the way', () => {
     })
   })
 
-  test('a reader too slow for the redo log ends with the reason', async () => {
-    const run = await start()
-    const chunks = run.output[Symbol.asyncIterator]()
-    await chunks.next()
-    for (const letter of 'abcdef') await server.query(`UPDATE shop.t SET b = REPEAT('${letter}', 3000000)`)
+  test('a reader too slow for the redo log ends with the reason, and with what helps', async () => {
+    const small = await ThrowawayServer.start({ redoLogBytes: 4 * 1024 * 1024 })
+    try {
+      await small.createBackupUser('backup', 'pass "word" #1')
+      await small.query(
+        `CREATE DATABASE shop; CREATE TABLE shop.t (b LONGBLOB); INSERT INTO shop.t VALUES (''), (''), ('')`,
+      )
+      const backUpSlowly = async (): Promise<BackupError | undefined> => {
+        const run = await start({}, { socket: small.socket })
+        const chunks = run.output[Symbol.asyncIterator]()
+        await chunks.next()
+        for (const letter of 'abcdef') await small.query(`UPDATE shop.t SET b = REPEAT('${letter}', 3000000)`)
+        while ((await chunks.next()).done !== true);
+        return (await run.settled).failure
+      }
 
-    while ((await chunks.next()).done !== true);
-    const outcome = await run.settled
+      const failure = await backUpSlowly()
+      const { copiedFrom, copiedTo, wanted, neededBytes } = failure?.facts ?? {}
+      const [sql = '', newBytes] = /SET GLOBAL innodb_log_file_size=(\d+)/.exec(failure?.hint ?? '') ?? []
 
-    expect(outcome.failure).toMatchObject({
-      code: 'ENGINE_REDO_OVERRUN',
-      hint: expect.stringMatching(/innodb_log_file_size/),
-    })
+      expect(failure).toMatchObject({ code: 'ENGINE_REDO_OVERRUN', facts: { redoCapacityBytes: 4 * 1024 * 1024 } })
+      expect(failure?.message).toContain(`copy log from ${copiedFrom} to ${copiedTo}, not ${wanted}`)
+      expect(neededBytes).toBe(Number(wanted) - Number(copiedFrom))
+      expect(neededBytes).toBeGreaterThan(50_000_000)
+      expect(Number(newBytes)).toBeGreaterThan(Number(neededBytes))
+
+      await small.query(sql)
+      expect(await small.queryValue('SELECT @@innodb_log_file_size')).toBe(newBytes)
+      expect(await backUpSlowly()).toBeUndefined()
+    } finally {
+      await small.discard()
+    }
   })
 
   test('a connection killed by the administrator is a failure', async () => {

@@ -2,7 +2,17 @@
  * What the tests of this room share: stand-in programs under the name of a real one, a log that remembers, a reader.
  */
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -142,6 +152,31 @@ const statOf = (pid: number): string[] | undefined => {
     return text.slice(text.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined
+  }
+}
+
+/** Who has a lock of flock(2) on a file or directory, as the kernel tells. */
+export const lockHolders = (path: string): number[] => {
+  const { ino } = statSync(path)
+  return readFileSync('/proc/locks', 'latin1')
+    .split('\n')
+    .map((line) => line.split(/\s+/))
+    .filter(([, kind, , , , where]) => kind === 'FLOCK' && where?.endsWith(`:${ino}`))
+    .map(([, , , , pid]) => Number(pid))
+}
+
+/** Every process that has a file or directory open. */
+export const openedBy = (path: string): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => descriptorsOf(pid).includes(path))
+    .map(Number)
+
+const descriptorsOf = (pid: string): string[] => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((descriptor) => readlinkSync(`/proc/${pid}/fd/${descriptor}`))
+  } catch {
+    return [] // it ended meanwhile
   }
 }
 

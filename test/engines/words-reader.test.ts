@@ -6,6 +6,18 @@ import { type Vocabulary, WordsReader } from '../../lib/engines/words-reader.ts'
 import { XTRABACKUP_WORDS } from '../../lib/engines/xtrabackup-words.ts'
 import { recorded } from './stand-ins.ts'
 
+/** After each line that changes it: who waits, and for whom. */
+const waits = (lines: readonly string[], vocabulary: Vocabulary = MARIADB_WORDS): string[] => {
+  const words = new WordsReader(vocabulary, redactor(undefined))
+  const seen = lines.map((line) => {
+    words.take(line)
+    const { locked, waitingForLock } = words.progress()
+    const who = [...(waitingForLock ? ['we wait'] : []), ...(locked ? ['they wait'] : [])].join(', ') || 'nobody waits'
+    return { line: line.replace(/^.*?\d\d:\d\d:\d\d\S* (?:\d+ (?:\[[^\]]*\] )+)?/, ''), who }
+  })
+  return seen.flatMap(({ line, who }, at) => (who === (seen[at - 1]?.who ?? 'nobody waits') ? [] : [`${line}: ${who}`]))
+}
+
 const read = (lines: readonly string[], vocabulary: Vocabulary = MARIADB_WORDS, password?: string) => {
   const words = new WordsReader(vocabulary, redactor(password))
   const stages = lines.map((line) => words.take(line).stage).filter((stage) => stage !== undefined)
@@ -83,6 +95,92 @@ describe('the words of mariadb-backup', () => {
   })
 })
 
+describe('the locks of mariadb-backup', () => {
+  const said = (text: string): string => `[00] 2026-11-21 06:47:35 ${text}`
+
+  test('are told from the first that others wait for to the last, and each time that we wait', () => {
+    expect(waits(recorded('complete'))).toEqual([
+      'Starting BACKUP STAGE START: we wait',
+      'Acquired locks for BACKUP STAGE START: nobody waits',
+      'Starting BACKUP STAGE FLUSH: we wait',
+      'Acquired locks for BACKUP STAGE FLUSH: they wait',
+      'Started BACKUP STAGE BLOCK_DDL: we wait, they wait',
+      'Acquired locks for BACKUP STAGE BLOCK_DDL: they wait',
+      'Starting BACKUP STAGE BLOCK_COMMIT: we wait, they wait',
+      'Acquired locks for BACKUP STAGE BLOCK_COMMIT: they wait',
+      'Executing BACKUP STAGE END: nobody waits',
+    ])
+  })
+
+  test('are told by versions that know no stages', () => {
+    const lines = [
+      'Acquiring BACKUP LOCKS...',
+      'Starting to backup non-InnoDB tables and files',
+      'Streaming ./db/t.frm to <STDOUT>',
+      'Executing FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS...',
+      'Executing BACKUP STAGE END',
+      'All tables unlocked',
+    ].map(said)
+
+    expect(waits(lines)).toEqual([
+      'Acquiring BACKUP LOCKS...: we wait',
+      'Starting to backup non-InnoDB tables and files: they wait',
+      'Executing BACKUP STAGE END: nobody waits',
+    ])
+  })
+
+  test.each([
+    ['when it says that they are free', said('All tables unlocked')],
+    ['when it has succeeded', said('completed OK!')],
+  ])('are over %s', (_, line) => {
+    expect(waits([said('Acquired locks for BACKUP STAGE BLOCK_COMMIT'), line])).toHaveLength(2)
+  })
+
+  test('are not waited for any more when the wait was in vain', () => {
+    expect(waits(recorded('lock-timeout'))).toEqual([
+      'Starting BACKUP STAGE START: we wait',
+      'Error on BACKUP STAGE START query execution: nobody waits',
+    ])
+  })
+
+  test('are gone with the program, whatever it said last', () => {
+    const words = new WordsReader(MARIADB_WORDS, redactor(undefined))
+    for (const text of ['Acquired locks for BACKUP STAGE FLUSH', 'Started BACKUP STAGE BLOCK_DDL'])
+      words.take(said(text))
+    const before = words.progress()
+
+    words.end()
+
+    expect(before).toMatchObject({ locked: true, waitingForLock: true })
+    expect(words.progress()).toMatchObject({ locked: false, waitingForLock: false, stage: 'BLOCK_DDL' })
+  })
+
+  test('come with a count of all words, empty lines too', () => {
+    expect(read(['one', '', 'three']).progress.words).toBe(3)
+  })
+})
+
+describe('the data directory', () => {
+  test.each([
+    ['mariadb-backup', '[00] 2026-11-21 06:47:35 cd to /srv/database/', MARIADB_WORDS],
+    ['an old mariabackup', '[00] 2019-11-21 06:47:35 mariabackup: cd to /srv/database/', MARIADB_WORDS],
+    [
+      'xtrabackup',
+      '2024-03-01T10:00:00.123456-00:00 0 [Note] [MY-011825] [Xtrabackup] cd to /srv/database/',
+      XTRABACKUP_WORDS,
+    ],
+  ])('is told by %s', (_, line, vocabulary) => {
+    expect(new WordsReader(vocabulary, redactor('/srv')).take(line).dataDirectory).toBe('/srv/database/')
+  })
+
+  test.each(['[00] 2026-11-21 06:47:35 cd to ./', '[00] 2026-11-21 06:47:35 failed to cd to /srv', ''])(
+    'is not told by: %s',
+    (line) => {
+      expect(new WordsReader(MARIADB_WORDS, redactor(undefined)).take(line).dataDirectory).toBeUndefined()
+    },
+  )
+})
+
 describe('the words of xtrabackup 8', () => {
   const stamped = (text: string): string => `2024-03-01T10:00:00.123456-00:00 2 [Note] [MY-011825] [Xtrabackup] ${text}`
 
@@ -92,7 +190,48 @@ describe('the words of xtrabackup 8', () => {
       XTRABACKUP_WORDS,
     )
 
-    expect(progress).toEqual({ stage: 'connecting', files: 1, lastFile: 'db/t.ibd' })
+    expect(progress).toEqual({
+      stage: 'connecting',
+      files: 1,
+      lastFile: 'db/t.ibd',
+      locked: false,
+      waitingForLock: false,
+      words: 2,
+    })
+  })
+
+  test('tell the locks that keep others from writing: asked for from its question on, had when it goes on', () => {
+    const lines = [
+      'Executing LOCK INSTANCE FOR BACKUP ...',
+      '>> log scanned up to (18446744073709550000)',
+      'uses posix_fadvise().',
+      'Executing FLUSH NO_WRITE_TO_BINLOG TABLES...',
+      '>> log scanned up to (18446744073709550000)',
+      'Executing FLUSH TABLES WITH READ LOCK...',
+      '>> log scanned up to (18446744073709550000)',
+      'Starting to backup non-InnoDB tables and files',
+      'Executing FLUSH NO_WRITE_TO_BINLOG BINARY LOGS',
+      'Executing UNLOCK INSTANCE',
+      'All tables unlocked',
+      'completed OK!',
+    ].map(stamped)
+
+    expect(waits(lines, XTRABACKUP_WORDS)).toEqual([
+      'Executing LOCK INSTANCE FOR BACKUP ...: we wait',
+      'uses posix_fadvise().: nobody waits',
+      'Executing FLUSH NO_WRITE_TO_BINLOG TABLES...: we wait',
+      'Executing FLUSH TABLES WITH READ LOCK...: we wait, they wait',
+      'Starting to backup non-InnoDB tables and files: they wait',
+      'Executing UNLOCK INSTANCE: nobody waits',
+    ])
+  })
+
+  test.each([
+    'Executing LOCK TABLES FOR BACKUP...',
+    'Executing LOCK BINLOG FOR BACKUP...',
+    'Executing FLUSH TABLES WITH READ LOCK...',
+  ])('count as a lock: %s', (text) => {
+    expect(read([stamped(text)], XTRABACKUP_WORDS).progress).toMatchObject({ locked: true, waitingForLock: true })
   })
 
   test('tell a set of GTIDs over several lines, and numbers beyond 2^53', () => {

@@ -51,7 +51,15 @@ describe('xtrabackup 8, as its stand-in has it', () => {
       },
       lsn: { checkpoint: '18446744073709551000', from: '18446744073709550000', to: '18446744073709551000' },
     })
-    expect(run.progress()).toEqual({ stage: 'done', files: 8, lastFile: 'xtrabackup_info' })
+    expect(run.progress()).toEqual({
+      stage: 'done',
+      files: 8,
+      lastFile: 'xtrabackup_info',
+      locked: false,
+      waitingForLock: false,
+      words: 31,
+    })
+    expect(run.redoLogName).toBe('xtrabackup_logfile')
     const stages = log.lines.filter(({ message }) => message === 'engine stage').map(({ facts }) => facts['stage'])
     expect(stages).toEqual(['LOCK_DDL', 'NON_INNODB', 'LOG_STATUS', 'END', 'done'])
   })
