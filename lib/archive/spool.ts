@@ -5,8 +5,8 @@
  *     run A          0               2                      appended to, then
  *     run B                  1               3              read once, in order
  *
- * One file, unlinked the moment it is open: whatever kills the process, nothing stays
- * behind. A block is given back as soon as it has been read, and the next run takes it.
+ * One file without a name: whatever kills the process, nothing stays behind. A block is
+ * given back as soon as it has been read, and the next run takes it.
  *
  * Used by one flow of control: calls on a spool and its runs must not overlap.
  */

@@ -1,5 +1,5 @@
 /**
- * A directory where unlinked files are made, and the room that they may take there.
+ * A directory where files without a name are made, and the room that they may take there.
  *
  *     disk of the directory   │ used │ ours, bounded by its users │ … │ reserve │
  *                                                                     never taken
@@ -36,6 +36,28 @@ const RESERVE_MAX_BYTES = 1024 ** 3
 /** Small against the reserve, large against the price of a question (some 20 µs). */
 const ASK_EVERY_BYTES = 16 * 1024 * 1024
 
+/** "Create a nameless file": not among Node's constants. Source: asm-generic/fcntl.h, `__O_TMPFILE`. */
+const TMPFILE = 0o20000000
+
+/**
+ * A file that never has a name. With O_EXCL it can never get one either. O_DIRECTORY is a
+ * part of the flag, and another number on ARM than on x86: an old kernel, which does not know
+ * the other part, then refuses to write to a directory. Source: open(2), "O_TMPFILE".
+ */
+const NAMELESS = constants.O_RDWR | constants.O_EXCL | constants.O_DIRECTORY | TMPFILE
+
+/** O_EXCL and O_NOFOLLOW: what somebody may have put in its place is refused, not opened. */
+const NEW = constants.O_RDWR | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_CREAT
+
+/**
+ * What a system says that cannot make such files. ENOTSUP is Node's name for EOPNOTSUPP, the
+ * word of file systems; EISDIR and ENOENT are those of old kernels (open(2), "ERRORS"), EINVAL that
+ * of programs that play the kernel.
+ */
+const NEEDS_A_NAME: ReadonlySet<unknown> = new Set(['ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'ENOENT', 'EINVAL'])
+
+const FILE_MODE = 0o600
+
 /** 128 bits: nobody guesses it, and it never comes twice. */
 const NAME_BYTES = 16
 
@@ -52,23 +74,38 @@ export class ScratchDirectory {
   }
 
   /**
-   * A new, empty file that has lost its name before it gets its first byte: whatever
-   * kills the process, the kernel gives the disk back.
+   * A new, empty file without a name: whatever kills the process, the kernel gives the disk
+   * back. On a file system that cannot make one it has a name for a moment, and has lost it
+   * before the first byte.
    *
    * @throws BackupError `SCRATCH_NO_ROOM`, `SCRATCH_IO`
    */
   async open(): Promise<ScratchFile> {
-    const path = join(this.directory, `.scratch-${Buffer.from(this.#random(NAME_BYTES)).toString('hex')}`)
-    // O_EXCL and O_NOFOLLOW: what somebody may have put in its place is refused, not opened.
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    let handle: ScratchHandle | undefined
     try {
-      handle = await this.#disk.open(path, flags, 0o600)
-      await this.#disk.unlink(path)
-      return new ScratchFile(handle, this)
+      return new ScratchFile(await this.#openNameless(), this)
     } catch (cause) {
-      await handle?.close().catch(() => {})
       throw this.failure('made', cause)
+    }
+  }
+
+  async #openNameless(): Promise<ScratchHandle> {
+    try {
+      return await this.#disk.open(this.directory, NAMELESS, FILE_MODE)
+    } catch (cause) {
+      if (!NEEDS_A_NAME.has((cause as NodeJS.ErrnoException).code)) throw cause
+      return this.#openUnlinked()
+    }
+  }
+
+  async #openUnlinked(): Promise<ScratchHandle> {
+    const path = join(this.directory, `.scratch-${Buffer.from(this.#random(NAME_BYTES)).toString('hex')}`)
+    const handle = await this.#disk.open(path, NEW, FILE_MODE)
+    try {
+      await this.#disk.unlink(path)
+      return handle
+    } catch (cause) {
+      await handle.close().catch(() => {})
+      throw cause
     }
   }
 

@@ -14,6 +14,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 import { SPOOL_BLOCK_BYTES, Spool, type SpoolRun } from '../../lib/archive/spool.ts'
 import { type ScratchDisk, systemDisk } from '../../lib/scratch/index.ts'
+import { OddDisk } from '../scratch/odd-disk.ts'
 import { pattern } from './converting.ts'
 import { makeScratch, type Scratch } from './file-trees.ts'
 
@@ -155,6 +156,7 @@ test.each<[string, (trap: string, victim: string) => void]>([
     directory: scratch.directory,
     maxBytes: 4 * SPOOL_BLOCK_BYTES,
     random: (bytes) => Buffer.alloc(bytes, 0xab),
+    disk: new OddDisk(), // makes no file without a name
   })
 
   await expect(trapped.run().append(Buffer.of(1))).rejects.toMatchObject({

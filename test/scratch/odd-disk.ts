@@ -6,6 +6,8 @@
  * memory, so that a schedule decides alone in which order calls return.
  */
 
+import { constants } from 'node:fs'
+
 import { type ScratchDisk, type ScratchHandle, systemDisk } from '../../lib/scratch/index.ts'
 
 export type DiskCall = 'open' | 'unlink' | 'statfs' | 'writev' | 'read' | 'truncate' | 'close'
@@ -20,8 +22,11 @@ export class OddDisk implements ScratchDisk {
   mostBytes = Number.POSITIVE_INFINITY
   /** What `statfs` says, instead of the truth. */
   space: (() => { bavail: number; blocks: number; bsize: number }) | undefined
+  /** What it answers to the order to make a file without a name; undefined: it makes one, when the real one can. */
+  withoutName: string | undefined = 'ENOTSUP'
   readonly calls: DiskCall[] = []
-  readonly paths: string[] = []
+  /** What was opened, and how. */
+  readonly opened: { readonly path: string; readonly flags: number }[] = []
   readonly #real: ScratchDisk
   readonly #awaited: { writes: number; resolve: () => void }[] = []
   #writes = 0
@@ -41,7 +46,9 @@ export class OddDisk implements ScratchDisk {
   }
 
   async open(path: string, flags: number, mode: number): Promise<ScratchHandle> {
-    this.paths.push(path)
+    this.opened.push({ path, flags })
+    // No call yet: the real attempt is the next one.
+    if ((flags & constants.O_DIRECTORY) !== 0 && this.withoutName !== undefined) throw systemError(this.withoutName)
     await this.#call('open')
     const real = await this.#real.open(path, flags, mode)
     // Node's `close` waits for calls that are under way; so they must be, though they are held here.

@@ -1,16 +1,40 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { once } from 'node:events'
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { getSystemErrorName } from 'node:util'
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 import { ScratchDirectory, type ScratchFile } from '../../lib/scratch/index.ts'
+import { mustRun, plainEnvironment, runProgram } from '../rig/run-program.ts'
 import { OddDisk, systemError } from './odd-disk.ts'
 import { openBelow } from './open-files.ts'
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
+
+const SCRATCH_PROGRAM = fileURLToPath(new URL('./scratch-process.js', import.meta.url))
+
+/** As somebody else than us finds it out. */
+const canBeNameless = (): boolean =>
+  spawnSync('python3', ['-c', 'import os, sys; os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR)', tmpdir()]).status === 0
+
+/** Mounted where nobody else sees it: of the file systems anybody may mount, the one without such files. */
+const MOUNT_QUEUES = ['-rmi', 'sh', '-c', 'mount -t mqueue mqueue "$1" && exec "$2" "$3" "$1"', 'sh']
+const canMountQueues = (): boolean => spawnSync('unshare', [...MOUNT_QUEUES, '/mnt', 'true']).status === 0
 
 let directory: string
 let disk: OddDisk
@@ -58,19 +82,17 @@ describe('a scratch file', () => {
     },
   )
 
-  test('has no name while it is used, and nobody else may read it', async () => {
+  test.each([
+    ['the disk can make one without a name', undefined],
+    ['the disk cannot', 'ENOTSUP'],
+  ])('has no name while it is used, and nobody else may read it: %s', async (_, withoutName) => {
+    disk.withoutName = withoutName
     const file = await open()
     await file.write([Buffer.from('secret')], 0)
 
     expect(readdirSync(directory)).toEqual([])
     expect(openBelow(directory)).toEqual([expect.objectContaining({ mode: 0o600, bytes: 6 })])
     expect(openBelow(directory)[0]?.target).toMatch(/ \(deleted\)$/)
-  })
-
-  test('has lost its name before its first byte', async () => {
-    await (await open()).write([Buffer.of(1)], 0)
-
-    expect(disk.calls.filter((call) => call !== 'statfs')).toEqual(['open', 'unlink', 'writev'])
   })
 
   test('has a buffer of its own for every read', async () => {
@@ -115,6 +137,104 @@ describe('a scratch file', () => {
     await expect(file.close()).resolves.toBeUndefined()
   })
 })
+
+describe('its name', () => {
+  test('never is, where the disk can do without: only the directory is opened, and nothing unlinked', async () => {
+    disk.withoutName = undefined
+
+    await (await open()).write([Buffer.of(1)], 0)
+
+    expect(disk.opened.map(({ path }) => path)).toEqual([directory])
+    expect(disk.calls.filter((call) => call !== 'statfs')).toEqual(['open', 'writev'])
+  })
+
+  test('is left out by the flag that the system has for it', async () => {
+    disk.withoutName = undefined
+    await open()
+
+    const python = await mustRun('python3', ['-c', 'import os; print(os.O_TMPFILE | os.O_RDWR | os.O_EXCL)'])
+
+    expect(disk.opened[0]?.flags).toBe(Number(python.stdout))
+  })
+
+  test.each(['ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'ENOENT', 'EINVAL'])(
+    'is lost before the first byte, where the disk says %s to a file without one',
+    async (code) => {
+      disk.withoutName = code
+
+      await (await open()).write([Buffer.of(1)], 0)
+
+      expect(disk.calls.filter((call) => call !== 'statfs')).toEqual(['open', 'unlink', 'writev'])
+      expect(disk.opened[1]?.path).toMatch(/\/\.scratch-[0-9a-f]{32}$/)
+      expect(readdirSync(directory)).toEqual([])
+    },
+  )
+
+  test('is not tried, where another failure has hindered it', async () => {
+    disk.withoutName = 'EACCES'
+
+    await expect(scratch.open()).rejects.toMatchObject({ code: 'SCRATCH_IO', facts: { system: 'EACCES' } })
+
+    expect(disk.opened).toHaveLength(1)
+  })
+
+  test('is what this system calls it when a file system cannot do without', () => {
+    expect(getSystemErrorName(-constants.errno.EOPNOTSUPP)).toBe('ENOTSUP')
+  })
+})
+
+;(canBeNameless() ? describe : describe.skip)('on a real disk that makes files without a name', () => {
+  test('nobody who watches the directory ever sees one', async () => {
+    const seen = await namesSeen(async () => {
+      const file = await new ScratchDirectory({ directory }).open()
+      await file.write([Buffer.alloc(MIB)], 0)
+      await file.close()
+    })
+
+    expect(seen).toEqual(['the-end'])
+  })
+
+  test('whoever watches sees the one that a file has elsewhere, for a moment', async () => {
+    const seen = await namesSeen(async () => {
+      const file = await scratch.open()
+      await file.close()
+    })
+
+    expect(seen).toEqual([expect.stringMatching(/^\.scratch-[0-9a-f]{32}$/), 'the-end'])
+  })
+
+  test('nobody can give it one later', async () => {
+    disk.withoutName = undefined
+    await open()
+    const [fd] = readdirSync('/proc/self/fd').filter((name) => linkOf(name)?.startsWith(directory))
+
+    const linked = await runProgram('ln', ['-L', `/proc/${process.pid}/fd/${fd}`, join(directory, 'name')])
+
+    expect(linked).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('No such file') })
+    expect(readdirSync(directory)).toEqual([])
+  })
+
+  test('a process that is killed between the opening and the first byte leaves nothing', async () => {
+    const child = spawn(process.execPath, [SCRATCH_PROGRAM, directory], { env: plainEnvironment() })
+    const closed = once(child, 'close')
+    const [told] = (await once(child.stdout, 'data')) as [Buffer]
+
+    child.kill('SIGKILL')
+    await closed
+
+    expect(told.toString()).toMatch(/^open .* \(deleted\)\n$/)
+    expect(readdirSync(directory)).toEqual([])
+  })
+})
+
+;(canMountQueues() ? test : test.skip)(
+  'on a real file system that cannot make files without a name (message queues) it is lost at once',
+  async () => {
+    const run = await mustRun('unshare', [...MOUNT_QUEUES, directory, process.execPath, SCRATCH_PROGRAM])
+
+    expect(run.stdout.toString()).toMatch(/^open .*\/\.scratch-[0-9a-f]{32} \(deleted\)\n$/)
+  },
+)
 
 describe('what stands in its place', () => {
   const predictable = () => new ScratchDirectory({ directory, random: (bytes) => Buffer.alloc(bytes, 0xab), disk })
@@ -273,3 +393,32 @@ describe('the reserve', () => {
     expect(disk.count('statfs')).toBe(asked + 1)
   })
 })
+
+/** The names that appeared in the directory meanwhile, as the kernel tells whoever watches it. */
+const namesSeen = async (work: () => Promise<void>): Promise<string[]> => {
+  const seen = new Set<string>()
+  const watcher = watch(directory, { encoding: 'utf8' })
+  const end = new Promise<void>((resolve) => {
+    watcher.on('change', (event, name) => {
+      // A write to a file without a name is told as well, as a "change" of `#` and its inode; a name comes as "rename".
+      if (event === 'rename') seen.add(String(name))
+      if (name === 'the-end') resolve()
+    })
+  })
+  try {
+    await work()
+    writeFileSync(join(directory, 'the-end'), '') // events come in their order: nothing is still to come before it
+    await end
+  } finally {
+    watcher.close()
+  }
+  return [...seen]
+}
+
+const linkOf = (fd: string): string | undefined => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined // the descriptor with which /proc was read
+  }
+}
