@@ -1,45 +1,57 @@
 /**
  * `backup-agent history`: which backups were made here, and how each of them ended.
  *
+ *     STARTED (UTC)     OUTCOME    SESSION  ENGINE                   SIZE     TIME   CODE
+ *     2026-03-01 02:00  delivered  nightly  mariadb-backup 10.11.19  1.2 MiB  3.3 s
+ *     2026-03-02 02:00  failed     nightly  mariadb-backup 10.11.19           0.2 s  ENGINE_LOGIN
+ *         the database refused the login of "backup"
+ *
  * A job that has not ended, but whose process is gone, is shown as what the agent will
  * call it at its next start: interrupted.
  */
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 
+import { ownStateDirectory, STATE_DIRECTORY_RULE } from '../config/index.ts'
 import { type History, type JobRecord, ProcessTable, readHistory } from '../history/index.ts'
 import { runReported } from './report.ts'
 import { formatBytes, formatSeconds } from './values.ts'
 
-/** Where a service manager keeps what an agent must remember. */
-export const DEFAULT_STATE_DIRECTORY = '/var/lib/kv-backup-agent'
-
 interface HistoryOptions {
-  readonly stateDir: string
+  readonly stateDir?: string
+  readonly sid?: string
   readonly last?: number
-  readonly json?: true
+  readonly json?: boolean
 }
 
 type Shown = JobRecord & { readonly processGone?: true }
 
+interface ShownHistory extends History {
+  readonly jobs: readonly Shown[]
+}
+
 export const historyCommand = (): Command =>
   new Command('history')
     .description('list the backups that were asked of this host, and how each of them ended')
-    .option('--state-dir <DIR>', 'where the agent remembers', DEFAULT_STATE_DIRECTORY)
+    .option('--state-dir <DIR>', `where the agent remembers (default: as \`serve\`: ${STATE_DIRECTORY_RULE})`)
+    .option('--sid <S>', 'only those of this session')
     .addOption(new Option('--last <N>', 'only the newest so many').argParser(parseJobs))
-    .option('--json', 'print it as JSON')
-    .action((options: HistoryOptions) =>
+    .option('--json', 'print it as JSON, with all that is known')
+    .action(({ stateDir, sid, last, json = false }: HistoryOptions) =>
       runReported({
-        json: options.json ?? false,
+        json,
         stream: process.stdout,
         work: async () => {
-          const { jobs, damagedLines } = await readHistory(options.stateDir)
-          return { jobs: await shown(jobs.slice(-(options.last ?? jobs.length))), damagedLines }
+          const { jobs, damagedLines } = await readHistory(stateDir ?? ownStateDirectory())
+          const wanted = jobs.filter((record) => sid === undefined || record.sid === sid)
+          return { jobs: await shown(wanted.slice(-(last ?? wanted.length))), damagedLines }
         },
         asJson: ({ jobs, damagedLines }) => ({ status: 'OK', damagedLines, jobs }),
-        forPeople,
+        forPeople: (history) => forPeople(history, sid === undefined ? 'no backup was asked for yet' : NO_SESSION),
       }),
     )
+
+const NO_SESSION = 'no backup of this session is remembered'
 
 const parseJobs = (text: string): number => {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number, 1 or more.')
@@ -56,36 +68,52 @@ const shown = async (jobs: readonly JobRecord[]): Promise<Shown[]> => {
   return all
 }
 
-const HEADINGS = ['STARTED', 'STATE', 'TIME', 'SIZE', 'ENGINE', 'PEER', 'SESSION', 'WHY']
+const HEADINGS = ['STARTED (UTC)', 'OUTCOME', 'SESSION', 'ENGINE', 'SIZE', 'TIME', 'CODE']
+const INDENT = '    '
 
-const forPeople = ({ jobs, damagedLines }: History & { readonly jobs: readonly Shown[] }): string => {
+const forPeople = ({ jobs, damagedLines }: ShownHistory, nothing: string): string => {
   const rows = jobs.map((record) => cells(record).map(printable))
   const widths = HEADINGS.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
   )
   const line = (row: readonly string[]): string => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')
-  const lines = jobs.length === 0 ? ['no backup was asked for yet'] : [HEADINGS, ...rows].map(line)
+  const lines = rows.flatMap((row, at) => [line(row), ...reason(jobs[at]).map((text) => INDENT + printable(text))])
   const damage = damagedLines === 0 ? [] : [`${damagedLines} damaged lines of the history were set aside`]
-  return [...lines, ...damage].map((text) => `${text.trimEnd()}\n`).join('')
+  return [...(jobs.length === 0 ? [nothing] : [line(HEADINGS), ...lines]), ...damage]
+    .map((text) => `${text.trimEnd()}\n`)
+    .join('')
 }
 
 const cells = (record: Shown): string[] => {
-  const { startedAt, engine, engineVersion, peer, sid } = record
-  const who = [`${engine} ${engineVersion ?? ''}`.trimEnd(), peer, sid]
-  const at = `${startedAt.slice(0, 19).replace('T', ' ')}Z`
-  if (record.state === 'running') {
-    return [
-      at,
-      record.processGone ? 'interrupted' : 'running',
-      '',
-      '',
-      ...who,
-      record.processGone ? 'process gone' : '',
-    ]
-  }
+  const { startedAt, engine, engineVersion, sid } = record
+  const head = (outcome: string): string[] => [
+    startedAt.slice(0, startedAt.lastIndexOf(':')).replace('T', ' '), // up to the minute
+    outcome,
+    sid,
+    `${engine} ${engineVersion ?? ''}`.trimEnd(),
+  ]
+  if (record.state === 'running') return head(record.processGone ? 'interrupted' : 'running')
   const { state, seconds, bytes, code } = record
-  const time = seconds === undefined ? '' : formatSeconds(seconds)
-  return [at, state, time, bytes === undefined ? '' : formatBytes(bytes), ...who, code ?? '']
+  return [
+    ...head(state),
+    bytes === undefined ? '' : formatBytes(bytes),
+    seconds === undefined ? '' : formatSeconds(seconds),
+    code ?? '',
+  ]
+}
+
+/** Why there is no backup, where there is none; the words of a backup program may be several lines. */
+const reason = (record: Shown | undefined): string[] => {
+  switch (record?.state) {
+    case 'running':
+      return record.processGone ? ['the process is gone; the next start of the agent writes this down'] : []
+    case 'failed':
+    case 'cancelled':
+    case 'interrupted':
+      return (record.msg ?? '').split('\n').filter((text) => text.trim() !== '')
+    default:
+      return []
+  }
 }
 
 /** Names come from the other side of a socket: nothing of them may move the cursor. */

@@ -15,12 +15,36 @@ export const DEFAULT_PORT = 25_300
 export const DEFAULT_MEMORY_BYTES = 32 * 1024 * 1024
 /** A redo log of this size is copied while the tables are; a busier server needs more. */
 export const DEFAULT_SPOOL_BYTES = 16 * 1024 * 1024 * 1024
+/** What a slow receiver leaves behind while the backup program goes on. The disk's own reserve bounds it besides. */
+export const DEFAULT_SPILL_BYTES = 64 * 1024 * 1024 * 1024
+/** Enough for the jitter of a network; more than that belongs on a disk. */
+export const SPILL_MEMORY_BYTES = 16 * 1024 * 1024
 /** Not the usual temporary directory: that one is often memory, and small. Files there are unlinked as soon as they are open. */
 export const DEFAULT_SPOOL_DIRECTORY = '/var/tmp'
-/** How long a running backup may take to end after SIGTERM. */
-export const DEFAULT_DRAIN_SECONDS = 300
-/** How long a client may take to send its request, from the first moment of the connection. */
-export const DEFAULT_REQUEST_SECONDS = 10
+
+/** Deadlines, in seconds. Each has an option of its name, and an error code of its own. */
+export const DEFAULT_SECONDS = {
+  /** How long a running backup may take to end after SIGTERM. `JOB_DRAIN_TIMEOUT` */
+  drain: 300,
+  /** How long a client may take to send its request, from the first moment of the connection. `AGENT_REQUEST_TIMEOUT` */
+  request: 10,
+  /** From the start of the backup program to its first byte; 500 tables took 6 s. `JOB_START_TIMEOUT` */
+  start: 300,
+  /** How long the backup program may wait for a lock that a query or an ALTER TABLE holds. `JOB_LOCK_WAIT` */
+  lockWait: 1800,
+  /** How long the backup program may give no sign of life. `JOB_NO_PROGRESS` */
+  hang: 120,
+  /** The same while the server is blocked, and how long a receiver may take nothing then. `JOB_NO_PROGRESS`, `FLOW_STALLED_LOCKED` */
+  locked: 10,
+  /** How long a receiver may take nothing while nothing is blocked. `FLOW_STALLED` */
+  stall: 600,
+  /** How long the client's machine may leave everything unanswered. `JOB_CLIENT_UNREACHABLE` */
+  network: 60,
+  /** How long a client may take to make a complete backup durable and say so; then it is `sent-unconfirmed`. */
+  receipt: 600,
+} as const
+
+export type Deadlines = Readonly<Record<keyof typeof DEFAULT_SECONDS, number>>
 
 export interface AgentSettings {
   readonly host: string
@@ -35,10 +59,12 @@ export interface AgentSettings {
   readonly defaultsFile?: string
   /** The server's data directory, where the backup program cannot learn it by itself. */
   readonly datadir?: string
-  /** Where bytes wait whose place in the archive has not come yet. */
+  /** Where bytes wait: those whose place in the archive has not come yet, and those that the receiver is too slow for. */
   readonly spoolDirectory: string
   readonly spoolBytes: number
+  readonly spillBytes: number
   readonly memoryBytes: number
-  readonly drainSeconds: number
-  readonly requestSeconds: number
+  /** Where the history is. Left out: nothing is remembered beyond the life of the agent. */
+  readonly stateDirectory?: string
+  readonly seconds: Partial<Deadlines>
 }

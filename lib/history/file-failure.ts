@@ -19,9 +19,13 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EACCES: RIGHTS,
   EPERM: RIGHTS,
   EROFS: RIGHTS,
-  ENOENT: { code: 'HISTORY_DIRECTORY', hint: 'make the directory, mode 0700, owned by the user of the agent' },
-  ELOOP: { code: 'HISTORY_UNSAFE', hint: 'name the directory itself, not a symbolic link' },
-  ENOTDIR: { code: 'HISTORY_UNSAFE', hint: 'name a directory, not a file or a symbolic link' },
+  ENOENT: {
+    code: 'HISTORY_DIRECTORY',
+    hint: 'make the directory, mode 0700, owned by the user of the agent, or name another one with --state-dir',
+  },
+  ELOOP: { code: 'HISTORY_UNSAFE', hint: 'name the directory itself with --state-dir, not a symbolic link' },
+  ENOTDIR: { code: 'HISTORY_UNSAFE', hint: 'name a directory with --state-dir, not a file or a symbolic link' },
+  EISDIR: { code: 'HISTORY_UNSAFE', hint: 'move it away, or name another directory with --state-dir' },
 }
 const OTHER: Meaning = { code: 'HISTORY_IO', hint: 'look at the disk and at the log of the kernel' }
 

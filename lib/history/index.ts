@@ -1,14 +1,17 @@
 /** Door of the room `history`: what the agent remembers of its jobs. */
 
+export { newestOf } from './job-ledger.ts'
 export {
   type EndedJobRecord,
   type JobBeginning,
   type JobEnd,
   type JobRecord,
+  MAX_MESSAGE_BYTES,
   OUTCOMES,
   type Outcome,
   type RecordedCoordinates,
   type RecordedLsn,
+  type RecordedPadding,
   type Requested,
   type RunningJobRecord,
 } from './job-record.ts'

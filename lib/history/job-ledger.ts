@@ -117,3 +117,10 @@ export class JobLedger {
 }
 
 export const isEnded = (record: JobRecord): record is EndedJobRecord => record.state !== 'running'
+
+/**
+ * The job of a session that began last, whoever ran it and however it ended. A client may
+ * choose a session id again, and clocks of two processes may differ: the order in the file decides.
+ */
+export const newestOf = ({ jobs }: { readonly jobs: readonly JobRecord[] }, sid: string): JobRecord | undefined =>
+  jobs.findLast((record) => record.sid === sid)

@@ -33,6 +33,14 @@ export interface RecordedLsn {
   readonly from?: string | undefined
   readonly to?: string | undefined
   readonly last?: string | undefined
+  /** The base of the next incremental backup. */
+  readonly checkpoint?: string | undefined
+}
+
+/** Tablespaces that came out shorter than announced and were filled up with zeros, and by how much in all. */
+export interface RecordedPadding {
+  readonly files: number
+  readonly bytes: number
 }
 
 /** What was asked for: encoding, format, … Never a secret: names that look like one are refused. */
@@ -55,6 +63,8 @@ export interface JobEnd {
   readonly outcome: Outcome
   /** Error code, when there is no backup. Source: the catalogue in `errors`. */
   readonly code?: string | undefined
+  /** One sentence for people, without secrets; remembered up to `MAX_MESSAGE_BYTES`. */
+  readonly msg?: string | undefined
   /** Bytes of the archive, before encoding. */
   readonly bytes?: number | undefined
   readonly members?: number | undefined
@@ -62,6 +72,7 @@ export interface JobEnd {
   readonly sha256?: string | undefined
   readonly coordinates?: RecordedCoordinates | undefined
   readonly lsn?: RecordedLsn | undefined
+  readonly padded?: RecordedPadding | undefined
   /** By a monotonic clock: the two wall clock labels are not to be subtracted. */
   readonly seconds?: number | undefined
 }
@@ -86,6 +97,18 @@ export type JobRecord = RunningJobRecord | EndedJobRecord
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** As long as the protocol lets an agent say it. Source: PROTOCOL.md, "Limits", `maxMessageBytes`. */
+export const MAX_MESSAGE_BYTES = 2048
+
+/** @returns the message, or its beginning up to a whole character, with an ellipsis */
+export const cutMessage = (msg: string): string => {
+  const bytes = Buffer.from(msg)
+  if (bytes.length <= MAX_MESSAGE_BYTES) return msg
+  let end = MAX_MESSAGE_BYTES - Buffer.byteLength('…')
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
+  return `${bytes.toString('utf8', 0, end)}…`
+}
+
 /** What a line's `requested` may be called; `__proto__` and its like are not among it. */
 const REQUESTED_NAME = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/
 const SECRET_NAME = /pass|secret|token|credential/i
@@ -106,9 +129,10 @@ export const readEnded = (fields: Fields): EndedJobRecord | undefined => {
   const state = OUTCOMES.find((outcome) => outcome === fields['outcome'])
   const endedAt = instant(fields['endedAt'])
   if (facts === undefined || state === undefined || endedAt === undefined) return undefined
-  const { code, sha256, bytes, members, seconds } = fields
+  const { code, msg, sha256, bytes, members, padded, seconds } = fields
   const optional = {
     ...optionally('code', code, text),
+    ...optionally('msg', msg, message),
     ...optionally('bytes', bytes, count),
     ...optionally('members', members, count),
     ...optionally('sha256', sha256, digest),
@@ -117,7 +141,8 @@ export const readEnded = (fields: Fields): EndedJobRecord | undefined => {
       fields['coordinates'],
       shaped({ binlogFile: text, binlogPosition: count, gtid: text }),
     ),
-    ...optionally('lsn', fields['lsn'], shaped({ from: text, to: text, last: text })),
+    ...optionally('lsn', fields['lsn'], shaped({ from: text, to: text, last: text, checkpoint: text })),
+    ...optionally('padded', padded, padding),
     ...optionally('seconds', seconds, duration),
   }
   // A field that is there and is not what it must be makes the whole line doubtful.
@@ -163,8 +188,16 @@ const isObject = (value: unknown): value is Fields =>
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
+const message = (value: unknown): string | undefined => (typeof value === 'string' ? cutMessage(value) : undefined)
+
 const count = (value: unknown): number | undefined =>
   Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined
+
+const padding = (value: unknown): RecordedPadding | undefined => {
+  if (!isObject(value)) return undefined
+  const [files, bytes] = [count(value['files']), count(value['bytes'])]
+  return files === undefined || bytes === undefined ? undefined : { files, bytes }
+}
 
 const duration = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined

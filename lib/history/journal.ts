@@ -18,7 +18,9 @@
 import { BackupError } from '../errors/index.ts'
 import { fileFailure } from './file-failure.ts'
 import { Generation } from './generation.ts'
+import { newestOf } from './job-ledger.ts'
 import {
+  cutMessage,
   type EndedJobRecord,
   isRequestedName,
   type JobBeginning,
@@ -35,7 +37,7 @@ import { DEFAULT_RETENTION, forgettingIsDue, type Retention } from './retention.
 import { StateDirectory } from './state-directory.ts'
 
 export interface JournalOptions {
-  /** The state directory; made with mode 0700 when its parent is there. */
+  /** The state directory; made with mode 0700 when it is missing, and so is what is missing above it. */
   readonly directory: string
   /** Wall clock, milliseconds since the epoch: only a label. */
   readonly now: () => number
@@ -149,6 +151,18 @@ export class Journal {
         if (await this.#write('ended', ended)) marked.push(ended)
       }
       return marked
+    })
+  }
+
+  /**
+   * The job of a session that began last, whichever process wrote it; undefined when none is
+   * remembered. A job whose process is gone is `running` until somebody calls `markInterrupted`.
+   * An end that is owed is told, though no line says it yet.
+   */
+  newest(sid: string): Promise<JobRecord | undefined> {
+    return this.#inTurn(async () => {
+      const record = newestOf((await this.#current()).ledger, sid)
+      return record?.state === 'running' ? (this.#owed.get(record.job) ?? record) : record
     })
   }
 
@@ -325,8 +339,8 @@ export class Journal {
 }
 
 const endOf = ({ state: _, ...begun }: RunningJobRecord, end: JobEnd, endedAt: string): EndedJobRecord => {
-  const { outcome, ...rest } = end
-  return { ...begun, ...rest, state: outcome, endedAt }
+  const { outcome, msg, ...rest } = end
+  return { ...begun, ...rest, ...(msg === undefined ? {} : { msg: cutMessage(msg) }), state: outcome, endedAt }
 }
 
 /** A record as its line says it. */

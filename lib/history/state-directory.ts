@@ -13,11 +13,12 @@
  */
 
 import { constants } from 'node:fs'
-import { type FileHandle, link, lstat, mkdir, open, readdir, statfs, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, open, readdir, statfs, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
 import { fileFailure } from './file-failure.ts'
+import { makePrivateDirectory } from './private-directory.ts'
 
 /** What others may do to a file or directory of ours: nothing. */
 const OTHERS = 0o077
@@ -34,7 +35,7 @@ const SET_ASIDE = /^history-(\d{6,})\.damaged$/
 
 const numbered = (generation: number): string => `history-${String(generation).padStart(6, '0')}`
 
-/** Why the directory is opened: a writer makes it when it is missing, and must own it. */
+/** Why the directory is opened: a writer makes it and what is missing above it, and must own it. */
 type Purpose = 'write' | 'read'
 
 export class StateDirectory {
@@ -51,7 +52,7 @@ export class StateDirectory {
     // A slash at the end would make the kernel follow a link after all.
     const directory = new StateDirectory(resolve(path), purpose)
     try {
-      if (purpose === 'write') await makeDirectory(directory.path)
+      if (purpose === 'write') await makePrivateDirectory(directory.path)
       const handle = await open(directory.path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
       try {
         await directory.#check(handle, directory.path, 'directory')
@@ -202,18 +203,24 @@ export class StateDirectory {
   async #check(handle: FileHandle, path: string, kind: 'file' | 'directory'): Promise<void> {
     const found = await handle.stat()
     const unsafe = (message: string, hint: string): BackupError =>
-      new BackupError('HISTORY_UNSAFE', `${path} ${message}`, { path }, { hint })
+      new BackupError(
+        'HISTORY_UNSAFE',
+        `${path} ${message}`,
+        { path },
+        { hint: `${hint}, or name another directory with --state-dir` },
+      )
     if (kind === 'file' && !found.isFile()) throw unsafe('is not a plain file', 'move it away')
     const user = process.geteuid?.() ?? 0
     const readByRoot = this.#purpose === 'read' && user === 0
     if (found.uid !== user && !readByRoot) {
-      throw unsafe(`belongs to user ${found.uid}, expected ${user}`, `run it as user ${found.uid}, or change the owner`)
+      throw unsafe(`belongs to user ${found.uid}, expected ${user}`, `run it as user ${found.uid}, change the owner`)
     }
     if ((found.mode & OTHERS) !== 0) {
       const [mode, expected] = [(found.mode & 0o777).toString(8).padStart(4, '0'), kind === 'file' ? '0600' : '0700']
       throw unsafe(
         `has mode ${mode}, expected ${expected}`,
-        `chmod ${expected} ${path}, after a look at who could write`,
+        // systemd makes it 0755 when nobody tells it otherwise. Source: systemd.exec(5), "StateDirectoryMode=".
+        `chmod ${expected} ${path}, after a look at who could write (in a unit file: StateDirectoryMode=0700)`,
       )
     }
   }
@@ -228,12 +235,6 @@ export class StateDirectory {
       { hint: 'name a directory on a local disk with --state-dir' },
     )
   }
-}
-
-const makeDirectory = async (path: string): Promise<void> => {
-  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
 }
 
 const linkUnlessThere = async (from: string, to: string): Promise<boolean> => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 
 import { historyCommand } from '../../lib/cli/history-command.ts'
 import { runProgram } from '../../lib/cli/index.ts'
+import { readHistory } from '../../lib/history/index.ts'
 import { ended, NOON, openJournal, scratchDirectory, started } from '../history/journals.ts'
 import { JournalProcess } from '../history/processes.ts'
 
@@ -34,20 +35,36 @@ test('people get a table, the newest last, and learn why a backup failed', async
   const directory = scratchDirectory()
   const journal = await openJournal(directory)
   await journal.append(started('a'))
-  await journal.append(ended('a'))
+  await journal.append(ended('a', { msg: 'whole' }))
   await journal.append(started('b', { engineVersion: undefined }))
-  await journal.append({ event: 'ended', job: 'b', outcome: 'failed', code: 'ENGINE_FAILED' })
+  const msg = 'the backup program ended with an error:\n\nmariabackup: Access denied'
+  await journal.append({ event: 'ended', job: 'b', outcome: 'failed', code: 'ENGINE_LOGIN', seconds: 0.21, msg })
   await journal.append(started('c'))
 
   expect(await history('--state-dir', directory)).toBe(0)
 
-  const peer = '192.0.2.7:51234'
   expect(stdout.split('\n')).toEqual([
-    'STARTED               STATE      TIME   SIZE     ENGINE                   PEER             SESSION   WHY',
-    `2026-03-01 12:00:00Z  delivered  3.3 s  1.2 MiB  mariadb-backup 10.11.19  ${peer}  sid-of-a`,
-    `2026-03-01 12:00:00Z  failed                     mariadb-backup           ${peer}  sid-of-b  ENGINE_FAILED`,
-    `2026-03-01 12:00:00Z  running                    mariadb-backup 10.11.19  ${peer}  sid-of-c`,
+    'STARTED (UTC)     OUTCOME    SESSION   ENGINE                   SIZE     TIME   CODE',
+    '2026-03-01 12:00  delivered  sid-of-a  mariadb-backup 10.11.19  1.2 MiB  3.3 s',
+    '2026-03-01 12:00  failed     sid-of-b  mariadb-backup                    0.2 s  ENGINE_LOGIN',
+    '    the backup program ended with an error:',
+    '    mariabackup: Access denied',
+    '2026-03-01 12:00  running    sid-of-c  mariadb-backup 10.11.19',
     '',
+  ])
+})
+
+test('scripts get everything that is remembered', async () => {
+  const directory = scratchDirectory()
+  const journal = await openJournal(directory)
+  await journal.append(started('a'))
+  await journal.append(ended('a', { outcome: 'failed', code: 'X', msg: 'why', padded: { files: 2, bytes: 32_768 } }))
+
+  await history('--json', '--state-dir', directory)
+
+  expect(JSON.parse(stdout)).toEqual({ status: 'OK', ...(await readHistory(directory)) })
+  expect(JSON.parse(stdout).jobs).toMatchObject([
+    { job: 'a', code: 'X', msg: 'why', padded: { files: 2, bytes: 32_768 }, peer: '192.0.2.7:51234' },
   ])
 })
 
@@ -66,6 +83,53 @@ test('scripts get one object, and only the newest when they ask for them', async
   ])
 })
 
+test('whoever asks for one session gets the newest of its jobs, and no other', async () => {
+  const directory = scratchDirectory()
+  const journal = await openJournal(directory)
+  for (const [job, sid] of ['x', 'nightly', 'nightly', 'nightly-2', 'y'].entries()) {
+    await journal.append(started(`job-${job}`, { sid }))
+  }
+
+  await history('--sid', 'nightly', '--json', '--state-dir', directory)
+  expect(JSON.parse(stdout).jobs.map(({ job }: { job: string }) => job)).toEqual(['job-1', 'job-2'])
+  stdout = ''
+  await history('--sid', 'nightly', '--last', '1', '--json', '--state-dir', directory)
+  expect(JSON.parse(stdout).jobs.map(({ job }: { job: string }) => job)).toEqual(['job-2'])
+  stdout = ''
+  await history('--sid', 'night', '--state-dir', directory)
+
+  expect(stdout).toBe('no backup of this session is remembered\n')
+})
+
+test('without --state-dir it reads where serve has written', async () => {
+  const directory = scratchDirectory()
+  const journal = await openJournal(directory)
+  await journal.append(started('a'))
+  process.env['STATE_DIRECTORY'] = directory
+
+  try {
+    expect(await history('--json')).toBe(0)
+  } finally {
+    delete process.env['STATE_DIRECTORY']
+  }
+
+  expect(JSON.parse(stdout).jobs).toMatchObject([{ job: 'a' }])
+})
+
+test('help says by which rule the directory is found, and not where it is on this machine', () => {
+  process.env['STATE_DIRECTORY'] = '/somewhere/on-this-machine'
+
+  let help: string
+  try {
+    help = historyCommand().configureHelp({ helpWidth: 1000 }).helpInformation()
+  } finally {
+    delete process.env['STATE_DIRECTORY']
+  }
+
+  expect(help).toMatch(/--state-dir <DIR> .*\(default: as `serve`: .*XDG_STATE_HOME.*\)$/m)
+  expect(help).not.toContain('on-this-machine')
+})
+
 test('a job whose process is gone is not called running', async () => {
   const directory = scratchDirectory()
   const dead = new JournalProcess(['start', directory, 'a'])
@@ -73,7 +137,7 @@ test('a job whose process is gone is not called running', async () => {
   await dead.kill()
 
   await history('--state-dir', directory)
-  expect(stdout).toMatch(/ interrupted .* process gone$/m)
+  expect(stdout).toMatch(/ interrupted .*\n {4}the process is gone; /)
   stdout = ''
   await history('--state-dir', directory, '--json')
 
@@ -84,11 +148,13 @@ test('what a client called itself cannot move the cursor', async () => {
   const directory = scratchDirectory()
   const journal = await openJournal(directory)
   await journal.append(started('a', { sid: 'x\u001b[2J\r\n\u202eevil' }))
+  await journal.append(ended('a', { outcome: 'failed', code: 'X\u009b', msg: 'y\u001b[2J\r\u202eevil' }))
 
   await history('--state-dir', directory)
 
   expect(stdout).toContain('x?[2J???evil')
-  expect(stdout.split('\n')).toHaveLength(3)
+  expect(stdout).toContain('  X?\n    y?[2J??evil\n')
+  expect(stdout.split('\n')).toHaveLength(4)
 })
 
 test.each([

@@ -1,10 +1,11 @@
 /** Several processes, and dead ones: no event lost, none doubled, each job ended once. */
 
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
 import { readHistory } from '../../lib/history/index.ts'
-import { ended, linesPerEvent, openJournal, scratchDirectory, started } from './journals.ts'
+import { ended, journalBytes, linesPerEvent, openJournal, scratchDirectory, started } from './journals.ts'
 import { JournalProcess } from './processes.ts'
 
 const KILLS = 40
@@ -78,6 +79,35 @@ test('killed at any moment: what was told is there, and the next start ends what
 }, 120_000)
 
 describe('at the next start', () => {
+  test('each of fifty jobs whose process was killed is ended once, as interrupted, and never again', async () => {
+    const directory = scratchDirectory()
+
+    for (let round = 0; round < 10; round += 1) {
+      const jobs = [0, 1, 2, 3, 4].map((job) => `job-${round}-${job}`)
+      const dead = jobs.map((job) => new JournalProcess(['start', directory, job]))
+      await Promise.all(dead.map((one) => one.hasTold(1)))
+      await Promise.all(dead.map((one) => one.kill()))
+      const [next, later] = [await openJournal(directory), await openJournal(directory)]
+
+      const marked = await next.markInterrupted()
+
+      expect(marked.map(({ job, state }) => `${job} ${state}`).sort()).toEqual(jobs.map((job) => `${job} interrupted`))
+      expect(await later.markInterrupted()).toEqual([])
+      expect(await later.newest(`sid-${jobs[2]}`)).toMatchObject({ job: jobs[2], state: 'interrupted' })
+      for (const journal of [next, later]) await journal.close()
+    }
+
+    const last = await openJournal(directory)
+    expect(await last.markInterrupted()).toEqual([])
+    const { jobs, damagedLines } = await readHistory(directory)
+    expect(damagedLines).toBe(0)
+    expect(new Set(jobs.map(({ state }) => state))).toEqual(new Set(['interrupted']))
+    expect(new Set(jobs.map(({ job }) => job)).size).toBe(50)
+    const ends = [...linesPerEvent(directory)].filter(([event]) => event.startsWith('ended'))
+    expect(ends).toHaveLength(50)
+    expect(new Set(ends.map(([, lines]) => lines))).toEqual(new Set([1]))
+  }, 120_000)
+
   test('of several agents that start at once, exactly one ends each job whose process is gone', async () => {
     const directory = scratchDirectory()
     for (const job of ['a', 'b', 'c']) {
@@ -103,6 +133,28 @@ describe('at the next start', () => {
     ])
     alive.child.stdin.end()
     await alive.ended()
+  }, 60_000)
+
+  test('a job whose process was killed while it wrote the end is interrupted, unless that line is whole', async () => {
+    const whole = scratchDirectory()
+    await new JournalProcess(['append', whole, 'j', '1']).ended()
+    const bytes = journalBytes(whole)
+    const begun = bytes.indexOf('\n\n') + 1
+
+    for (let cut = bytes.length; cut >= begun; cut -= 9) {
+      const directory = scratchDirectory()
+      writeFileSync(join(directory, 'history-000001.jsonl'), bytes.subarray(0, cut), { mode: 0o600 })
+      const journal = await openJournal(directory)
+      const isWhole = cut >= bytes.length - 1
+
+      const marked = (await journal.markInterrupted()).map(({ job }) => job)
+
+      expect({ cut, marked }).toEqual({ cut, marked: isWhole ? [] : ['j-0'] })
+      expect(await journal.markInterrupted()).toEqual([])
+      const { jobs } = await readHistory(directory)
+      expect(jobs.map(({ job, state }) => `${job} ${state}`)).toEqual([`j-0 ${isWhole ? 'delivered' : 'interrupted'}`])
+      await journal.close()
+    }
   }, 60_000)
 
   test('a job of a living process is left alone, also when it is our own', async () => {

@@ -67,6 +67,8 @@ describe('when the disk is full at the end of a job', () => {
     await expect(journal.append(ended('a'))).rejects.toMatchObject({ code: 'HISTORY_FULL', facts: { errno: 'ENOSPC' } })
     await expect(journal.settle()).rejects.toMatchObject({ code: 'HISTORY_FULL' })
     expect(journal.owed).toBe(1)
+    // Whoever asks now is told how it ended, though no line says it.
+    expect(await journal.newest('sid-of-a')).toMatchObject({ job: 'a', state: 'delivered', sha256: 'a'.repeat(64) })
     await expect(journal.append(started('b'))).rejects.toMatchObject({ code: 'HISTORY_FULL' })
     full.mockRestore()
     await journal.append(started('b'))

@@ -1,11 +1,19 @@
 /** The journal of one process: what it remembers, what it refuses, what it forgets. */
 
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { appendFile, open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, jest, test } from '@jest/globals'
 
-import { type JournalEvent, OUTCOMES, ProcessTable, readHistory } from '../../lib/history/index.ts'
+import {
+  type JournalEvent,
+  MAX_MESSAGE_BYTES,
+  newestOf,
+  OUTCOMES,
+  ProcessTable,
+  readHistory,
+} from '../../lib/history/index.ts'
 import { readLine, writeLine } from '../../lib/history/journal-line.ts'
 import { StateDirectory } from '../../lib/history/state-directory.ts'
 import {
@@ -50,7 +58,8 @@ describe('remembering', () => {
     const journal = await openJournal(directory)
     await journal.append(started('a'))
 
-    await journal.append(ended('a', { outcome, code: 'ENGINE_FAILED' }))
+    const more = { code: 'ENGINE_FAILED', msg: 'the backup program ended with 1', padded: { files: 1, bytes: 16_384 } }
+    await journal.append(ended('a', { outcome, ...more }))
 
     const { jobs } = await readHistory(directory)
     expect(jobs).toHaveLength(1)
@@ -58,14 +67,70 @@ describe('remembering', () => {
       state: outcome,
       endedAt: '2026-03-01T12:00:00.000Z',
       code: 'ENGINE_FAILED',
+      msg: 'the backup program ended with 1',
+      padded: { files: 1, bytes: 16_384 },
       bytes: 1_234_567,
       members: 42,
       sha256: 'a'.repeat(64),
       coordinates: { binlogFile: 'binlog.000003', binlogPosition: 4711, gtid: '0-1-7' },
-      lsn: { from: '0', to: '18446744073709551615' },
+      lsn: { from: '0', to: '18446744073709551615', checkpoint: '18446744073709551614' },
       seconds: 3.25,
       sid: 'sid-of-a',
     })
+  })
+
+  test.each([
+    ['as long as it may be', 'x'.repeat(MAX_MESSAGE_BYTES), 'x'.repeat(MAX_MESSAGE_BYTES)],
+    ['a byte longer', 'x'.repeat(MAX_MESSAGE_BYTES + 1), `${'x'.repeat(MAX_MESSAGE_BYTES - 3)}…`],
+    ['too long, of characters of two bytes', 'ü'.repeat(2000), `${'ü'.repeat((MAX_MESSAGE_BYTES - 4) / 2)}…`],
+    ['too long, of characters of four bytes', '🙂'.repeat(2000), `${'🙂'.repeat((MAX_MESSAGE_BYTES - 4) / 4)}…`],
+    [
+      'far too long, and of bytes that cost six in a line',
+      '\0'.repeat(2 ** 20),
+      `${'\0'.repeat(MAX_MESSAGE_BYTES - 3)}…`,
+    ],
+  ])('a message that is %s is remembered up to its limit', async (_, msg, kept) => {
+    const directory = scratchDirectory()
+    const journal = await openJournal(directory)
+    await journal.append(started('a'))
+
+    await journal.append(ended('a', { outcome: 'failed', msg }))
+
+    expect((await readHistory(directory)).jobs).toMatchObject([{ msg: kept }])
+    expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(MAX_MESSAGE_BYTES)
+  })
+
+  test('a longer message, by whoever has written it, is read up to the limit', async () => {
+    const directory = scratchDirectory()
+    const journal = await openJournal(directory)
+    await journal.append(started('a'))
+    const { sum: _, ...fields } = JSON.parse(journalBytes(directory).toString())
+    const end = { event: 'ended', outcome: 'failed', endedAt: '2026-03-01T12:00:01.000Z', msg: 'x'.repeat(10_000) }
+
+    await appendFile(journalFile(directory), writeLine({ ...fields, ...end }))
+
+    expect(await journal.newest('sid-of-a')).toMatchObject({ msg: `${'x'.repeat(MAX_MESSAGE_BYTES - 3)}…` })
+  })
+
+  test('a line of 0.1.0, which knew neither messages nor padding, is read', async () => {
+    const directory = scratchDirectory()
+    await openJournal(directory)
+    const line =
+      '{"sum":"SUM","v":1,"event":"ended","id":"i","job":"a","sid":"s","startedAt":"2026-03-01T12:00:00.000Z",' +
+      '"peer":"p","engine":"e","requested":{},"process":{"pid":1,"startTicks":"1","bootId":""},' +
+      '"lsn":{"from":"1","to":"2","last":"3"},"endedAt":"2026-03-01T12:00:01.000Z","outcome":"failed","code":"X"}'
+    const sum = createHash('sha256')
+      .update(line.slice(line.indexOf('"v"')))
+      .digest('hex')
+      .slice(0, 16)
+
+    await appendFile(journalFile(directory), `\n${line.replace('SUM', sum)}\n`)
+
+    const { jobs, damagedLines } = await readHistory(directory)
+    expect(damagedLines).toBe(0)
+    expect(jobs).toMatchObject([{ job: 'a', state: 'failed', lsn: { from: '1', to: '2', last: '3' } }])
+    expect(jobs[0]).not.toHaveProperty('msg')
+    expect(jobs[0]).not.toHaveProperty('padded')
   })
 
   test('jobs stand in the order in which they began, whatever the order of their ends', async () => {
@@ -84,12 +149,20 @@ describe('remembering', () => {
     const journal = await openJournal(directory)
     await journal.append(started('a', { engineVersion: undefined }))
 
-    const nothing = { code: undefined, bytes: undefined, sha256: undefined, coordinates: { gtid: undefined }, lsn: {} }
+    const nothing = {
+      msg: undefined,
+      padded: undefined,
+      code: undefined,
+      bytes: undefined,
+      sha256: undefined,
+      coordinates: { gtid: undefined },
+      lsn: {},
+    }
     await journal.append(ended('a', { outcome: 'cancelled', ...nothing }))
 
     const { jobs } = await readHistory(directory)
     expect(jobs[0]).toMatchObject({ state: 'cancelled', coordinates: {}, lsn: {} })
-    expect(jobs[0]).not.toHaveProperty('code')
+    for (const name of ['code', 'msg', 'padded']) expect(jobs[0]).not.toHaveProperty(name)
     expect(jobs[0]).not.toHaveProperty('engineVersion')
   })
 
@@ -197,6 +270,80 @@ describe('one end for each job', () => {
   })
 })
 
+describe('the newest job of a session', () => {
+  test('is the one that began last, running or ended, and of no other session', async () => {
+    const journal = await openJournal(scratchDirectory())
+    await journal.append(started('a', { sid: 'nightly' }))
+    await journal.append(started('b', { sid: 'nightly' }))
+    await journal.append(started('c', { sid: 'nightly ' }))
+    await journal.append(ended('b', { outcome: 'failed' }))
+    await journal.append(ended('a')) // began first, ends last
+
+    expect(await journal.newest('nightly')).toMatchObject({ job: 'b', state: 'failed' })
+    await journal.append(started('d', { sid: 'nightly' }))
+
+    expect(await journal.newest('nightly')).toMatchObject({ job: 'd', state: 'running' })
+    expect(await journal.newest('night')).toBeUndefined()
+    expect(await journal.newest('')).toBeUndefined()
+  })
+
+  test('is decided by the file, though the clock says otherwise', async () => {
+    let now = NOON
+    const journal = await openJournal(scratchDirectory(), { now: () => now })
+    await journal.append(started('a', { sid: 's' }))
+    now -= DAY_MS
+    await journal.append(started('b', { sid: 's' }))
+
+    expect(await journal.newest('s')).toMatchObject({ job: 'b' })
+    await journal.compact()
+
+    expect(await journal.newest('s')).toMatchObject({ job: 'b' })
+  })
+
+  test('is seen whoever wrote it, also after the journal was written anew', async () => {
+    const directory = scratchDirectory()
+    const [one, other] = [await openJournal(directory), await openJournal(directory)]
+    await one.append(started('a', { sid: 's' }))
+    expect(await other.newest('s')).toMatchObject({ job: 'a', state: 'running' })
+
+    await other.compact()
+    await other.append(started('b', { sid: 's' }))
+    await other.append(ended('b', { outcome: 'cancelled' }))
+
+    expect(await one.newest('s')).toMatchObject({ job: 'b', state: 'cancelled' })
+    expect(newestOf(await readHistory(directory), 's')).toEqual(await one.newest('s'))
+  })
+
+  test('is what a reader of the history finds by the same rule', async () => {
+    const directory = scratchDirectory()
+    const journal = await openJournal(directory)
+    for (const job of ['a', 'b', 'c']) await journal.append(started(job, { sid: job === 'c' ? 't' : 's' }))
+
+    expect(newestOf(await readHistory(directory), 's')).toMatchObject({ job: 'b' })
+    expect(newestOf({ jobs: [] }, 's')).toBeUndefined()
+  })
+
+  test('waits for the event that was appended before the question', async () => {
+    const journal = await openJournal(scratchDirectory())
+    void journal.append(started('a'))
+    void journal.append(ended('a'))
+
+    expect(await journal.newest('sid-of-a')).toMatchObject({ job: 'a', state: 'delivered' })
+  })
+
+  test('is forgotten when the journal forgets it', async () => {
+    const journal = await openJournal(scratchDirectory(), { retention: { maxJobs: 1, minJobs: 1 } })
+    for (const job of ['a', 'b']) {
+      await journal.append(started(job))
+      await journal.append(ended(job))
+    }
+    await journal.compact()
+
+    expect(await journal.newest('sid-of-a')).toBeUndefined()
+    expect(await journal.newest('sid-of-b')).toMatchObject({ job: 'b' })
+  })
+})
+
 describe('what cannot be', () => {
   test.each<[string, JournalEvent]>([
     ['a password as something requested', started('x', { requested: { password: 'hunter2' } })],
@@ -208,6 +355,7 @@ describe('what cannot be', () => {
     ['a beginning that began before', started('a')],
     ['a number of bytes that is none', ended('a', { bytes: Number.NaN })],
     ['a digest that is none', ended('a', { sha256: 'abc' })],
+    ['padding of half a file', ended('a', { padded: { files: 0.5, bytes: 1 } })],
   ])('%s is a bug, and nothing is written', async (_, event) => {
     const directory = scratchDirectory()
     const journal = await openJournal(directory)
@@ -250,6 +398,13 @@ describe('what cannot be', () => {
     ['coordinates that are a list', { coordinates: [] }],
     ['a position that is text', { coordinates: { binlogPosition: '7' } }],
     ['an LSN that is a number', { lsn: { to: 7 } }],
+    ['a checkpoint that is a number', { lsn: { checkpoint: 7 } }],
+    ['a message that is a list', { msg: ['why'] }],
+    ['a message that is nothing', { msg: null }],
+    ['padding that is a number', { padded: 3 }],
+    ['padding without its files', { padded: { bytes: 3 } }],
+    ['padding without its bytes', { padded: { files: 3 } }],
+    ['padding below nothing', { padded: { files: 1, bytes: -1 } }],
     ['requested as text', { requested: 'all' }],
     ['a version that is a number', { engineVersion: 10 }],
   ])('%s makes a line damaged though its checksum is right', async (_, wrong) => {

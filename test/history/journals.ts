@@ -56,7 +56,7 @@ export const ended = (job: string, more: Partial<EndedEvent> = {}): EndedEvent =
   members: 42,
   sha256: 'a'.repeat(64),
   coordinates: { binlogFile: 'binlog.000003', binlogPosition: 4711, gtid: '0-1-7' },
-  lsn: { from: '0', to: '18446744073709551615' },
+  lsn: { from: '0', to: '18446744073709551615', checkpoint: '18446744073709551614' },
   seconds: 3.25,
   ...more,
 })
