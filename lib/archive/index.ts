@@ -2,6 +2,7 @@
 
 export { commentHeader, encodeMark, parseMark } from './archive-mark.ts'
 export { type ArchiveFacts, ArchiveProof } from './archive-proof.ts'
+export { checkedXbstream, type CheckedXbstreamOptions } from './checked-xbstream.ts'
 export { filesToTar, type FilesToTarOptions } from './files-to-tar.ts'
 export {
   type Coordinates,
@@ -16,5 +17,6 @@ export type { SpoolSettings } from './spool.ts'
 export { type ExtractOptions, extractTar } from './tar-extract.ts'
 export { TAR_LIMITS, type TarEvent, type TarMember, type TarMemberType, TarReader } from './tar-reader.ts'
 export type { ArchiveEntry, ArchiveMark, MetadataFound, PaddedMember, TarSummary } from './types.ts'
+export { XBSTREAM_MAGIC, type XbstreamFacts, XbstreamProof } from './xbstream-proof.ts'
 export { XBSTREAM_LIMITS, type XbEvent, XbstreamReader } from './xbstream-reader.ts'
 export { xbstreamToTar, type XbstreamToTarOptions } from './xbstream-to-tar.ts'

@@ -26,6 +26,8 @@ export interface XbstreamToTarOptions extends TarAssemblyOptions {
   readonly spool: SpoolSettings
   /** Modification time of every member: an xbstream carries none. */
   readonly mtimeMs: number
+  /** Told of every piece of a file, as it comes out of the xbstream. */
+  onData?: ((path: string, bytes: number) => void) | undefined
   /** Awaited when the last member's last byte was yielded. When it throws, the archive never gets its end. */
   beforeEnd(summary: TarSummary): Promise<void>
   readonly signal?: AbortSignal | undefined
@@ -63,8 +65,10 @@ export async function* xbstreamToTar(
     yield* writer.ready()
     for await (const chunk of untilAborted(source, signal)) {
       for (const event of reader.push(chunk)) {
-        if (event.type === 'data') yield* assembly.take(event.path, event.bytes)
-        else if (event.type === 'hole') yield* assembly.takeHole(event.path, event.zeroBytes)
+        if (event.type === 'data') {
+          options.onData?.(event.path, event.bytes.length)
+          yield* assembly.take(event.path, event.bytes)
+        } else if (event.type === 'hole') yield* assembly.takeHole(event.path, event.zeroBytes)
         else {
           metadata.see(event.path)
           yield* assembly.end(event.path)

@@ -13,6 +13,8 @@
  * The timer is given in. Rule: PROTOCOL.md, "Silence".
  */
 
+import { PULSE, setAlarm, type Wait } from './pulse.ts'
+
 export interface NeverQuietOptions {
   /** Bytes kept back while the source goes on; spent in quiet times. */
   readonly reserveBytes: number
@@ -20,8 +22,7 @@ export interface NeverQuietOptions {
   readonly unitBytes: number
   /** How long the consumer may be without bytes. */
   readonly quietMs: number
-  /** Resolves after so many milliseconds, or soon after the signal aborts. Never rejects. */
-  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  readonly wait: Wait
   /** Told how much of the reserve is left whenever some of it is about to be spent. */
   onSpent?(leftBytes: number): void
   /** Whether what was spent has done its work; asked after every unit, and one more is spent if not. */
@@ -38,7 +39,7 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
     let next = iterator.next()
     for (;;) {
       const result = await Promise.race([next, alarm.rang])
-      if (result === QUIET) {
+      if (result === PULSE) {
         if (reserve.bytes > 0) onSpent?.(Math.max(reserve.bytes - unitBytes, 0))
         do yield* reserve.take(unitBytes)
         while (reserve.bytes > 0 && enough?.() === false)
@@ -60,18 +61,6 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
     // leaves us early has aborted it by other means.
     Promise.resolve(iterator.return?.()).catch(() => undefined)
   }
-}
-
-const QUIET = Symbol('quiet')
-
-interface Alarm {
-  readonly rang: Promise<typeof QUIET>
-  off(): void
-}
-
-const setAlarm = (milliseconds: number, wait: NeverQuietOptions['wait']): Alarm => {
-  const controller = new AbortController()
-  return { rang: wait(milliseconds, controller.signal).then(() => QUIET), off: () => controller.abort() }
 }
 
 /** Bytes in order, taken out from the oldest on. */
