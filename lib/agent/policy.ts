@@ -12,11 +12,23 @@ import {
   checkBlockBytes,
   DEFAULT_BLOCK_BYTES,
   DEFAULT_ENCODING,
+  ENCODINGS,
   encodingFromMime,
   type EncodingName,
+  FRAMED_MIME,
 } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
-import type { AgentRequest } from '../protocol/index.ts'
+import {
+  type AgentRequest,
+  type CopyRequest,
+  isFramingVersion,
+  type ProtocolVersion,
+  type SidRequest,
+  type SimpleRequest,
+} from '../protocol/index.ts'
+
+/** How the bytes of a backup are dressed: one of the encodings of 0.76, or frames. */
+export type StreamEncoding = EncodingName | 'framed'
 
 export type Decision =
   /** Nothing to send: the request belongs to a run whose backup another request starts. */
@@ -26,9 +38,13 @@ export type Decision =
       readonly sid: string
       readonly user: string | undefined
       readonly password: string | undefined
-      readonly encoding: EncodingName
+      /** Whether the client speaks 0.77: it is told of the session at once. */
+      readonly isFraming: boolean
+      readonly format: 'tar' | 'xbstream'
+      readonly encoding: StreamEncoding
       readonly blockBytes: number
     }
+  | { readonly kind: 'question'; readonly question: SimpleRequest | SidRequest }
 
 export interface PolicyContext {
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
@@ -40,7 +56,12 @@ export interface PolicyContext {
 const COMPRESS_KEY = 'xtrabackup-agent:inline-compress'
 
 /** @throws BackupError why the request is refused, in words for the client */
-export const decide = (request: AgentRequest, { loginRequired, makeSid }: PolicyContext): Decision => {
+export const decide = (
+  request: AgentRequest,
+  version: ProtocolVersion,
+  { loginRequired, makeSid }: PolicyContext,
+): Decision => {
+  if (request.action !== 'copy from' && request.action !== 'monitor') return { kind: 'question', question: request }
   if (request.action !== 'copy from') {
     throw new BackupError('AGENT_NOT_SUPPORTED', `the action "${request.action}" is not supported by this agent yet`)
   }
@@ -79,7 +100,21 @@ export const decide = (request: AgentRequest, { loginRequired, makeSid }: Policy
     sid,
     user: request.user,
     password: request.password,
-    encoding: request.streamEncoding === undefined ? DEFAULT_ENCODING : encodingFromMime(request.streamEncoding),
+    isFraming: isFramingVersion(version),
+    format: request.format,
+    encoding: encodingOf(request, version),
     blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
   }
+}
+
+const encodingOf = ({ streamEncoding, format }: CopyRequest, version: ProtocolVersion): StreamEncoding => {
+  if (isFramingVersion(version) && streamEncoding?.toLowerCase() === FRAMED_MIME) return 'framed'
+  const encoding = streamEncoding === undefined ? DEFAULT_ENCODING : encodingFromMime(streamEncoding)
+  if (format === 'tar') return encoding
+  throw new BackupError(
+    'PROTOCOL_VALUE_INVALID',
+    `expected the encoding ${FRAMED_MIME} for the format xbstream, found ${ENCODINGS[encoding]}`,
+    { key: 'agent-stream-format' },
+    { hint: 'an xbstream does not show where it was cut: it is sent only with a trailer' },
+  )
 }

@@ -10,21 +10,25 @@ import { Command, Option } from 'commander'
 import { type RunningAgent, startAgent } from '../agent/index.ts'
 import {
   type AgentSettings,
-  DEFAULT_DRAIN_SECONDS,
   DEFAULT_HOST,
   DEFAULT_MEMORY_BYTES,
   DEFAULT_PORT,
-  DEFAULT_REQUEST_SECONDS,
+  DEFAULT_SECONDS,
+  DEFAULT_SPILL_BYTES,
   DEFAULT_SPOOL_BYTES,
   DEFAULT_SPOOL_DIRECTORY,
   ENGINE_CHOICES,
+  type Deadlines,
   type EngineChoice,
+  ownStateDirectory,
   PRODUCT_VERSION,
+  STATE_DIRECTORY_RULE,
 } from '../config/index.ts'
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from '../log/index.ts'
+import { historyCommand } from './history-command.ts'
 import { type Address, formatBytes, parseAddress, parseCount } from './values.ts'
 
-interface ServeOptions {
+interface ServeOptions extends Readonly<Record<`${keyof Deadlines}Seconds`, number>> {
   readonly listen: Address
   readonly engine: EngineChoice
   readonly directory?: string
@@ -33,9 +37,11 @@ interface ServeOptions {
   readonly datadir?: string
   readonly spoolDir: string
   readonly spoolBytes: number
+  readonly spillBytes: number
   readonly memoryBytes: number
-  readonly drainSeconds: number
-  readonly requestSeconds: number
+  readonly stateDir?: string
+  /** False for `--no-history`. */
+  readonly history: boolean
   readonly logLevel: LogLevel
 }
 
@@ -74,20 +80,40 @@ export const agentProgram = (): Command => {
       bytesOption('--memory-bytes <N>', 'most bytes of them in memory', DEFAULT_MEMORY_BYTES, MIN_MEMORY_BYTES),
     )
     .addOption(
-      new Option('--drain-seconds <N>', 'after SIGTERM, how long a running backup may take before it is cancelled')
-        .default(DEFAULT_DRAIN_SECONDS)
-        .argParser(parseCount('seconds', 0)),
+      bytesOption('--spill-bytes <N>', 'most bytes there that a slow client leaves behind', DEFAULT_SPILL_BYTES, 0),
     )
-    .addOption(
-      new Option('--request-seconds <N>', 'how long a client may take to send its request')
-        .default(DEFAULT_REQUEST_SECONDS)
-        .argParser(parseCount('seconds', 1, 3600)),
-    )
+    .option('--state-dir <DIR>', `where the history is kept (${STATE_DIRECTORY_RULE})`)
+    .option('--no-history', 'remember nothing beyond the life of this agent')
     .addOption(new Option('--log-level <L>', 'least severe lines to log').choices(LOG_LEVELS).default('info'))
     .addHelpText('after', SERVE_EXAMPLES)
     .action(serve)
-  return program
+  const command = program.commands[0] as Command
+  for (const [name, [description, min]] of Object.entries(DEADLINES)) {
+    command.addOption(secondsOption(name as keyof Deadlines, description, min))
+  }
+  return program.addCommand(historyCommand())
 }
+
+/** Every deadline is an option: what it guards, and the least that makes sense. */
+const DEADLINES: Readonly<Record<keyof Deadlines, readonly [description: string, min: number]>> = {
+  request: ['how long a client may take to send its request', 1],
+  start: ['how long the backup program may take to its first byte', 1],
+  lockWait: ['how long the backup program may wait for a lock of the server', 1],
+  hang: ['how long the backup program may give no sign of life', 1],
+  locked: ['while the server is blocked: how long the backup program may do nothing, or a client take nothing', 1],
+  stall: ['how long a client may take nothing while nothing is blocked', 1],
+  network: ["how long the client's machine may answer nothing at all", 1],
+  receipt: ['how long a client may take to confirm a complete backup', 1],
+  drain: ['after SIGTERM, how long a running backup may take before it is cancelled', 0],
+}
+
+/** Timers of the system go no further than 24 days. */
+const MAX_SECONDS = 2_000_000
+
+const secondsOption = (name: keyof Deadlines, description: string, min: number): Option =>
+  new Option(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}-seconds <N>`, description)
+    .default(DEFAULT_SECONDS[name])
+    .argParser(parseCount('seconds', min, MAX_SECONDS))
 
 const bytesOption = (flags: string, description: string, value: number, min: number): Option =>
   new Option(flags, description).default(value, formatBytes(value)).argParser(parseCount('bytes', min))
@@ -105,17 +131,21 @@ Signals: SIGTERM and SIGINT take no new work and let a running backup end; a sec
 Log: JSON lines on standard error, readable ones on a terminal.`
 
 const serve = async (options: ServeOptions): Promise<void> => {
-  const { listen, engine, spoolDir, spoolBytes, memoryBytes, drainSeconds, requestSeconds } = options
+  const { listen, engine, spoolDir, spoolBytes, spillBytes, memoryBytes } = options
   const { directory, socket, defaultsFile, datadir } = options
   const log = await createLogger({ level: options.logLevel, name: 'backup-agent', pretty: process.stderr.isTTY })
+  const seconds = Object.fromEntries(
+    Object.keys(DEADLINES).map((name) => [name, options[`${name as keyof Deadlines}Seconds`]]),
+  ) as unknown as Deadlines
   const settings: AgentSettings = {
     ...listen,
     engine,
     spoolDirectory: spoolDir,
     spoolBytes,
+    spillBytes,
     memoryBytes,
-    drainSeconds,
-    requestSeconds,
+    seconds,
+    ...(options.history ? { stateDirectory: options.stateDir ?? ownStateDirectory() } : {}),
     ...(directory === undefined ? {} : { directory }),
     ...(socket === undefined ? {} : { socket }),
     ...(defaultsFile === undefined ? {} : { defaultsFile }),

@@ -2,45 +2,58 @@
  * One backup, from admission to its final state. Knows nothing of the wire protocol.
  *
  *     const job = new BackupJob(order)
+ *     await job.begin()                      // remembered on the disk; nothing runs yet
  *     await job.start()                      // the engine runs, the first byte is there
- *     for await (const burst of job.wire())  // ends only when the backup is complete
+ *     for await (const burst of job.wire())  // or job.archive(); ends only when the backup is complete
  *       …
  *     job.finish()                           // the last byte is out
+ *     await job.close(outcome)               // remembered how it ended
  *
  * There is one way to stop it, `cancel`, and it stops everything: the engine's process
- * group, the spool, the archive. Whoever drives the job calls `finish` or `fail` once;
- * the lease is released only after the engine is gone.
+ * group, the spill, the spool, the archive. Whoever drives the job calls `finish` or `fail`
+ * once; the lease is released only after the engine is gone.
  */
 
-import type { ArchiveMark, MetadataFound, SpoolSettings, TarSummary } from '../archive/index.ts'
+import { createHash } from 'node:crypto'
+
+import type { ArchiveMark, MetadataFound, PaddedMember, SpoolSettings, TarSummary } from '../archive/index.ts'
 import type { Encoder } from '../encodings/index.ts'
 import type { Engine, EngineOutcome, EngineRun } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { withFirstChunk } from '../flow/index.ts'
+import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk } from '../flow/index.ts'
+import type { JobEnd, Outcome, Requested } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Lease } from './admission.ts'
+import type { JobMemory } from './job-memory.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
-import { type PipelineSource, toWire } from './pipeline.ts'
+import { type ArchiveFormat, type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
 import { decideVerdict } from './verdict.ts'
+import { Watchdogs, type WatchLimits } from './watchdogs.ts'
 
 export interface BackupOrder {
+  /** Random, unlike `sid`, which a client may choose and choose again. */
+  readonly job: string
   readonly sid: string
+  /** Who asked: `192.0.2.7:51234`. */
+  readonly peer: string
+  /** What was asked for, as the history remembers it. Never a secret. */
+  readonly requested: Requested
   readonly engine: Engine
   readonly lease: Lease
+  readonly memory: JobMemory
   /** Name of the product, as the archive's mark carries it. */
   readonly product: string
+  readonly format: ArchiveFormat
   readonly user?: string | undefined
   readonly password?: string | undefined
-  readonly encoder: Encoder
-  /** Raw bytes in one read of the client. */
-  readonly blockBytes: number
   readonly memoryBytes: number
   readonly spool: SpoolSettings
+  readonly spill: { readonly memoryBytes: number; readonly disk?: SpillPlace }
+  readonly limits: WatchLimits
   readonly log: Logger
   /** A monotonic clock, milliseconds. */
   readonly nowMs: () => number
-  /** Resolves after so many milliseconds, or soon after the signal aborts. Never rejects. */
-  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  readonly wait: Wait
   /** Wall clock at the start, milliseconds since the epoch: the label on members without a time of their own. */
   readonly wallClockMs: number
 }
@@ -48,58 +61,133 @@ export interface BackupOrder {
 /** What a person may be shown while the job runs. */
 export interface JobProgress {
   readonly state: JobState
+  /** The engine's own word; `sending` when it is done and bytes are still to leave. */
   readonly stage: string
   readonly members: number
-  /** Bytes of the archive so far, before encoding. */
+  /** Bytes of the archive so far. */
   readonly archiveBytes: number
-  /** Bytes handed to the wire so far. */
-  readonly wireBytes: number
+  /** Bytes of the archive that have left. */
+  readonly sentBytes: number
+  /** Disk that the spill uses now. */
+  readonly spilledBytes: number
+  /** 0 to 100; absent while nobody knows how much it will be. */
+  readonly percent?: number
+  readonly etaSeconds?: number
   readonly seconds: number
 }
+
+/** What a complete backup is. */
+export interface BackupResult {
+  /** Bytes of the archive. */
+  readonly bytes: number
+  /** Of the archive as it was made, 64 hexadecimal digits. */
+  readonly sha256: string
+  readonly members: number
+  readonly padded: readonly PaddedMember[]
+  readonly coordinates: EngineOutcome['coordinates']
+  readonly lsn: EngineOutcome['lsn']
+  readonly exitCode: number
+}
+
+/** How often things are looked at. A limit of seconds is kept to a quarter of one. */
+const LOOK_MS = 250
 
 export class BackupJob {
   readonly #order: BackupOrder
   readonly #log: Logger
   readonly #abort = new AbortController()
+  readonly #ended = new AbortController()
   readonly #startedMs: number
+  readonly #spill: Spill
+  readonly #redo: RedoWatch
+  readonly #sent: ByteMeter
+  readonly #digest = createHash('sha256')
   #state: JobState = 'queued'
-  #cancelled: BackupError | undefined
+  #stopped: { readonly reason: BackupError; readonly state: 'failed' | 'cancelled' } | undefined
+  #isRemembered = false
   #run: EngineRun | undefined
   #source: PipelineSource | undefined
-  #summary: TarSummary | undefined
   #outcome: EngineOutcome | undefined
+  #made: TarSummary | undefined
+  #result: BackupResult | undefined
+  #failure: BackupError | undefined
   #members = 0
+  #engineBytes = 0
   #archiveBytes = 0
-  #wireBytes = 0
+  #isPending = false // something was handed out and has not left yet
+  #isRedoNear = false
+  #fullMs = 0 // the engine was kept waiting by the receiver, in all
+  #fullSinceMs: number | undefined
+  #closing: Promise<void> | undefined
+  #close: () => void = () => {}
+  /** Resolves when every trace of the job is gone: engine, locks, lease; and its end is remembered. */
+  readonly closed: Promise<void>
 
   constructor(order: BackupOrder) {
     this.#order = order
-    this.#log = order.log.child({ sid: order.sid })
+    this.#log = order.log.child({ sid: order.sid, job: order.job })
     this.#startedMs = order.nowMs()
+    this.#sent = new ByteMeter(order.nowMs)
+    this.#redo = new RedoWatch(order.nowMs)
+    const { memoryBytes, disk } = order.spill
+    this.#spill = new Spill({ memoryBytes, disk, nowMs: order.nowMs, onChange: () => this.#noteSpill() })
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve
+    })
   }
 
   get state(): JobState {
     return this.#state
   }
 
-  /** Aborts when the job is cancelled, with the reason. Whatever waits on the job's behalf listens to it. */
+  /** Aborts when the job is stopped, with the reason. Whatever waits on the job's behalf listens to it. */
   get signal(): AbortSignal {
     return this.#abort.signal
   }
 
-  get sid(): string {
-    return this.#order.sid
+  get id(): string {
+    return this.#order.job
+  }
+
+  get order(): BackupOrder {
+    return this.#order
+  }
+
+  /** Known from the verdict on, for a complete backup alone. */
+  get result(): BackupResult | undefined {
+    return this.#result
+  }
+
+  /** How the engine ended, once it has. */
+  get engineOutcome(): EngineOutcome | undefined {
+    return this.#outcome
   }
 
   progress(): JobProgress {
+    const engine = this.#run?.progress()
+    const sentBytes = this.#sent.bytes
     return {
       state: this.#state,
-      stage: this.#run?.progress().stage ?? 'starting',
+      stage: this.#outcome !== undefined && !isFinal(this.#state) ? 'sending' : (engine?.stage ?? 'starting'),
       members: this.#members,
       archiveBytes: this.#archiveBytes,
-      wireBytes: this.#wireBytes,
+      sentBytes,
+      spilledBytes: this.#spill.state.diskBytes,
+      ...this.#outlook(sentBytes),
       seconds: this.#seconds(),
     }
+  }
+
+  /**
+   * Remembers the job, before anything of it can be noticed.
+   *
+   * @throws BackupError `HISTORY_*`: the job must not start
+   */
+  async begin(): Promise<void> {
+    const { job, sid, peer, requested, engine, memory } = this.#order
+    const { name, version } = engine.identity
+    await memory.started({ job, sid, peer, engine: name, engineVersion: version, requested })
+    this.#isRemembered = true
   }
 
   /**
@@ -112,6 +200,7 @@ export class BackupJob {
     const { engine, user, password } = this.#order
     this.#step('starting')
     this.#log.info({ engine: engine.identity.name, version: engine.identity.version }, 'backup starting')
+    this.#abort.signal.throwIfAborted()
     const run = await engine.start({
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
@@ -119,6 +208,10 @@ export class BackupJob {
       log: this.#log,
     })
     this.#run = run
+    void run.settled.then((outcome) => {
+      this.#outcome = outcome
+    })
+    void this.#watch(run)
     this.#source = await this.#firstBytes(run)
     this.#step('streaming')
   }
@@ -126,12 +219,12 @@ export class BackupJob {
   async #firstBytes(run: EngineRun): Promise<PipelineSource> {
     if (run.kind === 'files') return { run }
     const output = await withFirstChunk(run.output).catch((error: unknown) => {
-      throw this.#cancelled ?? error
+      throw this.#stopped?.reason ?? error
     })
     if (output !== undefined) return { run, output }
     const outcome = await run.settled
     throw (
-      this.#cancelled ??
+      this.#stopped?.reason ??
       outcome.failure ??
       new BackupError('ENGINE_NO_OUTPUT', 'the backup program ended before its first byte', {
         exitCode: outcome.exitCode ?? null,
@@ -141,105 +234,192 @@ export class BackupJob {
   }
 
   /**
-   * The backup, encoded for the wire, in bursts that leave in one write each. Returns after the last byte of a complete backup; throws otherwise.
+   * The backup, encoded for the wire of a client that sees no trailer, in bursts that leave in one write each.
+   * What was yielded has left when the next one is asked for. Returns after the last byte of a complete backup;
+   * throws otherwise.
    *
+   * @param blockBytes raw bytes in one read of the client
    * @throws BackupError the first fact that makes the backup incomplete
    */
-  async *wire(): AsyncGenerator<Buffer[]> {
-    const { encoder, blockBytes, wait, memoryBytes, spool, wallClockMs } = this.#order
-    const source = this.#source
-    if (source === undefined) throw new Error('bug: wire() before start()')
-    const bursts = toWire(source, {
-      mark: this.#mark(source.run),
-      encoder,
-      blockBytes,
-      wait,
-      memoryBytes,
-      spool,
-      mtimeMs: wallClockMs,
-      signal: this.#abort.signal,
-      settle: () => this.#settle(source.run),
-      decide: (summary, encodedBytes) => this.#decide(source.run, summary, encodedBytes),
-      onMember: (path, sizeBytes) => {
-        this.#members += 1
-        this.#log.trace({ path, sizeBytes }, 'member')
-      },
-      onArchiveBytes: (length) => {
-        this.#archiveBytes += length
-      },
-      onQuiet: (reserveBytes) => {
-        const { stage } = source.run.progress()
-        this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
-      },
-    })
-    try {
-      for await (const burst of bursts) {
-        for (const bytes of burst) this.#wireBytes += bytes.length
-        yield burst
-      }
-    } catch (error) {
-      throw await this.#cause(source.run, error)
+  wire(encoder: Encoder, blockBytes: number): AsyncGenerator<Buffer[]> {
+    const { wait } = this.#order
+    const onQuiet = (reserveBytes: number): void => {
+      const stage = this.#run?.progress().stage
+      this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
     }
+    return this.#driven((source) =>
+      toWire(source, { ...this.#pipeline(source.run), encoder, blockBytes, wait, onQuiet }),
+    )
+  }
+
+  /** The bytes of the archive themselves, for a stream with a trailer. Otherwise as `wire`. */
+  archive(): AsyncGenerator<Buffer> {
+    return this.#driven((source) => toArchive(source, this.#pipeline(source.run)))
   }
 
   /** The last byte is out: the backup is complete. Only `#decide` lets a job get this far. */
   finish(): void {
     this.#step('complete')
     this.#log.info(
-      { ...this.#figures(), coordinates: this.#outcome?.coordinates, lsn: this.#outcome?.lsn },
+      { ...this.#figures(), ...this.#position(), sha256: this.#result?.sha256, spill: this.#spillFigures() },
       'backup complete',
     )
   }
 
   /** Ends the job as failed or cancelled, waits until the engine is gone. Idempotent, never throws. */
   async fail(error: unknown): Promise<void> {
-    if (!isFinal(this.#state)) this.#step(this.#cancelled === undefined ? 'failed' : 'cancelled')
-    this.#abort.abort()
+    const failure = error instanceof BackupError ? error : undefined
+    this.#failure ??= failure ?? new BackupError('JOB_INCOMPLETE', 'an internal error of the agent: see its log')
+    if (!isFinal(this.#state)) this.#step(this.#stopped?.state ?? 'failed')
+    this.#abort.abort(failure)
     await this.#run?.settled
-    const { code, message, facts, hint } =
-      error instanceof BackupError ? error : { code: 'BUG', message: String(error), facts: {}, hint: undefined }
+    const { code, message, facts, hint } = failure ?? {
+      code: 'BUG',
+      message: String(error),
+      facts: {},
+      hint: undefined,
+    }
     this.#log.error(
-      { ...this.#figures(), code, facts, hint, err: error instanceof BackupError ? undefined : error },
+      {
+        ...this.#figures(),
+        spill: this.#spillFigures(),
+        code,
+        facts,
+        hint,
+        err: failure === undefined ? error : undefined,
+      },
       message,
     )
   }
 
-  /** Gives the server back to the next job. The driver calls it last, whatever happened. */
-  async close(): Promise<void> {
+  /** The server and the lease are given back when this resolves; the job may still have to be remembered. */
+  async release(): Promise<void> {
     this.#abort.abort()
+    this.#ended.abort()
     await this.#run?.settled
+    await this.#spill.close()
     this.#order.lease.release()
   }
 
-  /** Stops everything the job has started. The first reason is the one that counts. */
+  /**
+   * Releases, and remembers how it ended. The driver calls it last, whatever happened. The first call counts.
+   *
+   * @param outcome of a complete backup: whether the client has said that it has it
+   */
+  close(outcome: Extract<Outcome, 'delivered' | 'sent-unconfirmed'> = 'sent-unconfirmed'): Promise<void> {
+    this.#closing ??= this.#remember(outcome)
+    return this.#closing
+  }
+
+  async #remember(outcome: Outcome): Promise<void> {
+    await this.release()
+    if (this.#isRemembered) await this.#order.memory.ended(this.#order.job, this.#end(outcome))
+    this.#close()
+  }
+
+  /** Stops everything the job has started, because somebody wants it so. The first reason is the one that counts. */
   cancel(reason: BackupError): void {
-    if (isFinal(this.#state)) return
-    this.#cancelled ??= reason
+    this.#stop(reason, 'cancelled')
+  }
+
+  /** Stops everything, because it cannot go on. */
+  abandon(reason: BackupError): void {
+    this.#stop(reason, 'failed')
+  }
+
+  #stop(reason: BackupError, state: 'failed' | 'cancelled'): void {
+    if (isFinal(this.#state) || this.#stopped !== undefined) return
+    this.#stopped = { reason, state }
     this.#abort.abort(reason)
   }
 
-  async #settle(run: EngineRun): Promise<void> {
-    this.#step('settling')
-    this.#outcome = await run.settled
+  async *#driven<Piece>(stream: (source: PipelineSource) => AsyncGenerator<Piece>): AsyncGenerator<Piece> {
+    const source = this.#source
+    if (source === undefined) throw new Error('bug: a stream before start()')
+    try {
+      for await (const piece of stream(source)) {
+        this.#isPending = true
+        yield piece
+        this.#isPending = false
+      }
+    } catch (error) {
+      throw await this.#cause(source.run, error)
+    }
   }
 
-  #decide(run: EngineRun, summary: TarSummary, encodedBytes: number): void {
+  #pipeline(run: EngineRun): PipelineOptions {
+    const { format, memoryBytes, spool, wallClockMs } = this.#order
+    const redoLogName = run.kind === 'xbstream' ? run.redoLogName : undefined
+    return {
+      format,
+      mark: this.#mark(run),
+      spill: this.#spill,
+      memoryBytes,
+      spool,
+      mtimeMs: wallClockMs,
+      signal: this.#abort.signal,
+      settle: () => this.#settle(run),
+      decide: (summary, sentBytes) => this.#decide(run, summary, sentBytes),
+      onEngineBytes: (length) => {
+        this.#engineBytes += length
+      },
+      onMember: (path, sizeBytes) => {
+        this.#members += 1
+        this.#log.trace({ path, sizeBytes }, 'member')
+      },
+      onData: (path, length) => {
+        if (path === redoLogName) this.#redo.copied(length)
+      },
+      onArchiveBytes: (bytes) => {
+        this.#archiveBytes += bytes.length
+        this.#digest.update(bytes)
+      },
+      onLeft: (archiveBytes) => this.#sent.add(archiveBytes - this.#sent.bytes),
+      // The one who sends may be waiting for a network that takes nothing: it is told by the abort.
+      onFailure: (error) => {
+        void this.#cause(run, error).then((cause) => {
+          if (cause instanceof BackupError) this.#stop(cause, 'failed')
+          else this.#abort.abort(cause)
+        })
+      },
+    }
+  }
+
+  async #settle(run: EngineRun): Promise<void> {
+    this.#abort.signal.throwIfAborted()
+    this.#step('settling')
+    const outcome = await run.settled
+    this.#outcome = outcome
+    if (outcome.failure !== undefined) throw this.#explained(outcome.failure)
+  }
+
+  #decide(run: EngineRun, summary: TarSummary, sentBytes: number): void {
     const outcome = this.#outcome
     if (outcome === undefined) throw new Error('bug: a verdict before the engine is gone')
-    this.#summary = summary
+    this.#made = summary
+    const { format } = this.#order
     const verdict = decideVerdict({
       exitCode: outcome.exitCode,
       signal: outcome.signal,
       saidOk: outcome.saidOk,
       engineFailure: outcome.failure,
-      cancelled: this.#cancelled,
+      stopped: this.#stopped?.reason,
       members: summary.members,
       // Plain files come with no such witness: the engine has counted them beforehand instead.
       metadataMissing: run.kind === 'xbstream' ? missing(summary.metadata) : [],
-      archiveBytes: summary.archiveBytes + END_OF_ARCHIVE_BYTES,
-      encodedBytes,
+      archiveBytes: summary.archiveBytes + (format === 'tar' ? END_OF_ARCHIVE_BYTES : 0),
+      sentBytes,
     })
     if (!verdict.complete) throw verdict.failure
+    this.#result = {
+      bytes: sentBytes,
+      sha256: this.#digest.digest('hex'),
+      members: summary.members,
+      padded: summary.padded,
+      coordinates: outcome.coordinates,
+      lsn: outcome.lsn,
+      exitCode: outcome.exitCode ?? 0,
+    }
   }
 
   /**
@@ -250,11 +430,84 @@ export class BackupJob {
    * answer only when the engine has none.
    */
   async #cause(run: EngineRun, error: unknown): Promise<unknown> {
-    if (this.#cancelled !== undefined) return this.#cancelled
     const cutByEngine = error instanceof BackupError && CUT_BY_ENGINE.has(error.code)
-    if (!cutByEngine) return error
-    const outcome = await run.settled
-    return this.#cancelled ?? outcome.failure ?? error
+    const outcome = cutByEngine && this.#stopped === undefined ? await run.settled : undefined
+    if (this.#stopped !== undefined) return this.#stopped.reason
+    return outcome?.failure === undefined ? error : this.#explained(outcome.failure)
+  }
+
+  /** An overrun of the redo log is the server's word for what a receiver has done, if it has kept the engine waiting. */
+  #explained(failure: BackupError): BackupError {
+    const waitedMs = this.#fullMs + (this.#fullSinceMs === undefined ? 0 : this.#order.nowMs() - this.#fullSinceMs)
+    if (failure.code !== 'ENGINE_REDO_OVERRUN' || waitedMs < NOTICEABLE_MS) return failure
+    const waited = `${(waitedMs / 1000).toFixed(1)} s`
+    return new BackupError(
+      failure.code,
+      `${failure.message.replace(/\.$/, '')}; the receiver was slow, and kept the backup program waiting for ${waited} in all`,
+      { ...failure.facts, keptWaitingMs: Math.round(waitedMs), peakSpilledBytes: this.#spill.state.peakDiskBytes },
+      { cause: failure, hint: `give the spill more room with --spill-bytes and --spool-dir, or ${failure.hint ?? ''}` },
+    )
+  }
+
+  /** Looks after the job until it ends: nobody else may be awake when it hangs. */
+  async #watch(run: EngineRun): Promise<void> {
+    const { limits, nowMs, wait } = this.#order
+    const dogs = new Watchdogs(limits, nowMs)
+    while (!this.#ended.signal.aborted && this.#stopped === undefined) {
+      const { full, producerWaitingSinceMs, bytesIn, bytesOut } = this.#spill.state
+      const failure = dogs.look({
+        engine: run.progress(),
+        engineRuns: this.#outcome === undefined,
+        hasBegun: this.#state !== 'starting',
+        engineBytes: this.#engineBytes + this.#archiveBytes,
+        isFull: full,
+        pending: this.#isPending || bytesIn > bytesOut,
+        bytesOut: this.#sent.bytes,
+      })
+      if (failure !== undefined) {
+        this.abandon(failure)
+        return
+      }
+      if (run.kind === 'xbstream') this.#lookAtRedo(run.redoCapacityBytes(), producerWaitingSinceMs !== undefined)
+      await wait(LOOK_MS, this.#ended.signal)
+    }
+  }
+
+  #lookAtRedo(capacityBytes: number | undefined, isWaiting: boolean): void {
+    const { isNear, bytesPerSecond, graceMs } = this.#redo.look(capacityBytes, isWaiting)
+    if (isNear === this.#isRedoNear) return
+    this.#isRedoNear = isNear
+    this.#spill.spillEarly(isNear)
+    if (!isNear) return
+    const graceSeconds = Math.round(graceMs / 1000)
+    this.#log.info(
+      { bytesPerSecond: Math.round(bytesPerSecond), capacityBytes, graceSeconds },
+      'the server writes its redo log quickly: the spill takes over early',
+    )
+  }
+
+  #noteSpill(): void {
+    const { full, spilling, diskProblem, memoryBytes, diskBytes } = this.#spill.state
+    const now = this.#order.nowMs()
+    if (full && this.#fullSinceMs === undefined) this.#fullSinceMs = now
+    if (!full && this.#fullSinceMs !== undefined) {
+      this.#fullMs += now - this.#fullSinceMs
+      this.#fullSinceMs = undefined
+    }
+    const facts = { spilling, full, memoryBytes, diskBytes, stage: this.#run?.progress().stage }
+    if (diskProblem === undefined) this.#log.debug(facts, 'spill')
+    else this.#log.warn({ ...facts, code: diskProblem.code }, `the spill has no disk: ${diskProblem.message}`)
+  }
+
+  #outlook(sentBytes: number): { percent?: number; etaSeconds?: number } {
+    const run = this.#run
+    const made = this.#made?.archiveBytes ?? (this.#outcome === undefined ? undefined : this.#archiveBytes)
+    const totalBytes = made ?? run?.totalBytes()
+    if (totalBytes === undefined || totalBytes === 0) return {}
+    const rate = this.#sent.rate()
+    const percent = isFinal(this.#state) ? 100 : Math.min(Math.floor((100 * sentBytes) / totalBytes), 99)
+    if (rate === 0 || sentBytes >= totalBytes) return { percent }
+    return { percent, etaSeconds: Math.ceil((totalBytes - sentBytes) / rate) }
   }
 
   #mark(run: EngineRun): ArchiveMark {
@@ -263,14 +516,48 @@ export class BackupJob {
     return run.kind === 'files' ? { ...mark, ...run.totals } : mark
   }
 
+  #end(outcome: Outcome): JobEnd {
+    const result = this.#result
+    const failure = this.#failure
+    if (this.#state !== 'complete' || result === undefined) {
+      return {
+        outcome: this.#stopped?.state === 'cancelled' ? 'cancelled' : 'failed',
+        code: failure?.code ?? 'JOB_INCOMPLETE',
+        ...(failure === undefined ? {} : { msg: failure.message }),
+        bytes: this.#archiveBytes,
+        members: this.#members,
+        seconds: this.#seconds(),
+      }
+    }
+    const { bytes, sha256, members, padded } = result
+    return {
+      outcome,
+      bytes,
+      sha256,
+      members,
+      ...this.#position(),
+      padded: { files: padded.length, bytes: padded.reduce((sum, { zeroBytes }) => sum + zeroBytes, 0) },
+      seconds: this.#seconds(),
+    }
+  }
+
+  #position(): Pick<BackupResult, 'coordinates' | 'lsn'> {
+    return { coordinates: this.#outcome?.coordinates ?? {}, lsn: this.#outcome?.lsn ?? {} }
+  }
+
   #figures(): Record<string, unknown> {
     return {
       members: this.#members,
       archiveBytes: this.#archiveBytes,
-      wireBytes: this.#wireBytes,
-      padded: this.#summary?.padded,
+      sentBytes: this.#sent.bytes,
+      padded: this.#made?.padded,
       seconds: this.#seconds(),
     }
+  }
+
+  #spillFigures(): Record<string, unknown> {
+    const { peakMemoryBytes, peakDiskBytes } = this.#spill.state
+    return { peakMemoryBytes, peakDiskBytes, engineWaitedMs: Math.round(this.#fullMs) }
   }
 
   #seconds(): number {
@@ -282,6 +569,9 @@ export class BackupJob {
     this.#log.debug({ state: to }, 'job state')
   }
 }
+
+/** Below this a wait is no news. */
+const NOTICEABLE_MS = 1_000
 
 /** Two blocks of zeros: POSIX ustar. */
 const END_OF_ARCHIVE_BYTES = 1024

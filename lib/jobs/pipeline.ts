@@ -1,16 +1,20 @@
 /**
- * The way of a backup's bytes, from the engine to the wire. Read this file first.
+ * The way of a backup's bytes, from the engine to whoever sends them. Read this file first.
  *
- *     engines ─▶ archive ─▶ flow/never-quiet ─▶ encodings ─▶ flow/hold-back ─▶ the caller's socket
- *     xbstream    tar        a reserve for        wire units   nothing that ends
- *                            quiet times                       like a whole archive
+ *     engines ─▶ archive ─▶ digest ─▶ flow/spill ─┬▶ toArchive: the bytes themselves, for a stream with a trailer
+ *     xbstream    tar, or                memory,  │
+ *                 checked                disk     └▶ toWire: flow/never-quiet ─▶ encodings ─▶ flow/hold-back
+ *                                                     a reserve for quiet times   wire units   nothing that ends
+ *                                                                                              like a whole archive
  *
- * Pull-driven from the far end: nothing is read from the engine that the wire has no
- * room for. The end of the archive does not leave until `decide` has returned.
+ * Up to the spill the engine sets the pace, behind it the network does: a slow receiver
+ * makes the spill fill, and only a full one makes the engine wait. The end of the archive
+ * does not leave until `decide` has returned.
  */
 
 import {
   type ArchiveMark,
+  checkedXbstream,
   filesToTar,
   RefusedEnds,
   type SpoolSettings,
@@ -19,30 +23,48 @@ import {
 } from '../archive/index.ts'
 import type { Encoder } from '../encodings/index.ts'
 import type { EngineRun } from '../engines/index.ts'
-import { HoldBack, type NeverQuietOptions, neverQuiet } from '../flow/index.ts'
+import { decoupled, HoldBack, neverQuiet, type Spill, type Wait } from '../flow/index.ts'
+
+export type ArchiveFormat = 'tar' | 'xbstream'
 
 export interface PipelineOptions {
+  readonly format: ArchiveFormat
   readonly mark: ArchiveMark
-  readonly encoder: Encoder
-  /** Raw bytes in one read of the client. */
-  readonly blockBytes: number
-  readonly wait: NeverQuietOptions['wait']
+  readonly spill: Spill
   /** Bytes of small files kept in memory while their size is not known. */
   readonly memoryBytes: number
   readonly spool: SpoolSettings
   /** Modification time of the members that come without one. */
   readonly mtimeMs: number
   readonly signal: AbortSignal
-  /** Called once, when every member is written and the engine's output has ended. Resolves when the engine is gone. */
+  /**
+   * Called once, when every member is made and the engine's output has ended. Resolves when the engine is gone;
+   * throws when there can be no backup any more: what waits in the spill is not sent then.
+   */
   settle(): Promise<void>
   /**
-   * Called once, when every byte went through the encoder and only the end is left here.
-   * Throws when the backup is not complete: then the end never leaves.
+   * Called once, when every byte is through and only the end is left here. Throws when the backup is not
+   * complete: then the end never leaves.
    */
-  decide(summary: TarSummary, encodedBytes: number): void
+  decide(summary: TarSummary, sentBytes: number): void
+  /** Called with every piece that the engine gives. */
+  onEngineBytes(bytes: number): void
   onMember(path: string, sizeBytes: number): void
-  /** Called with every piece of the archive that goes into the encoder. */
-  onArchiveBytes(bytes: number): void
+  /** Called with every piece of a file, by its name in the xbstream. */
+  onData(path: string, bytes: number): void
+  /** Called with every piece of the archive as it is made. */
+  onArchiveBytes(bytes: Buffer): void
+  /** Called when what was yielded has left: so many bytes of the archive have, since the beginning. */
+  onLeft(archiveBytes: number): void
+  /** Called at once when the archive cannot be made, also while nobody pulls. */
+  onFailure(error: unknown): void
+}
+
+export interface WireOptions extends PipelineOptions {
+  readonly encoder: Encoder
+  /** Raw bytes in one read of the client. */
+  readonly blockBytes: number
+  readonly wait: Wait
   /** Called when the engine is quiet and the reserve is used; so much of it is left. */
   onQuiet(reserveBytes: number): void
 }
@@ -62,29 +84,52 @@ const MIN_RESERVE_BYTES = 2 * 1024 * 1024
 /** More than any encoding makes of one block: what completes a read wherever it began. */
 const WIRE_PER_RAW = 1.5
 
+/** What leaves in one go, at most: how far a slow receiver has come must be seen in small steps. */
+const MAX_PIECE_BYTES = 64 * 1024
+
 /**
- * The bytes for the wire, in order, in bursts. What is in one burst leaves in one write:
- * only at the end of a burst is the stream where it may stop for ever.
+ * The bytes of the archive, in order. Nothing of its end is yielded before the verdict.
+ *
+ * Returning means: the verdict was good and everything was yielded. It throws in every other case.
+ */
+export async function* toArchive(source: PipelineSource, options: PipelineOptions): AsyncGenerator<Buffer> {
+  const made = new Made()
+  let sentBytes = 0
+  const held: Buffer[] = []
+  for await (const bytes of pieces(source, options, made)) {
+    sentBytes += bytes.length
+    const isEnd = made.summary !== undefined && sentBytes > made.summary.archiveBytes
+    if (isEnd) {
+      held.push(bytes)
+      continue
+    }
+    yield bytes
+    options.onLeft(sentBytes)
+  }
+  options.decide(made.whole, sentBytes)
+  yield* held
+  options.onLeft(sentBytes)
+}
+
+/**
+ * The bytes for the wire of a client that sees no trailer, in order, in bursts. What is in one burst leaves in
+ * one write: only at the end of a burst is the stream where it may stop for ever.
  *
  * Returning means: the verdict was good and everything was yielded. It throws in
  * every other case, and then the caller resets the connection.
  */
-export async function* toWire(source: PipelineSource, options: PipelineOptions): AsyncGenerator<Buffer[]> {
+export async function* toWire(source: PipelineSource, options: WireOptions): AsyncGenerator<Buffer[]> {
   const { encoder, blockBytes, wait } = options
-  let summary: TarSummary | undefined
+  const made = new Made()
   let encodedBytes = 0
   let leftBytes = 0
   const ends = new RefusedEnds()
   const holdBack = new HoldBack((rawOffset) => {
     ends.forgetBelow(rawOffset)
-    return summary === undefined && ends.isRefusedAt(rawOffset)
+    return rawOffset <= made.lastOffset && ends.isRefusedAt(rawOffset)
   })
 
-  const archive = toTar(source, options, async (made) => {
-    await options.settle()
-    summary = made // from here on nothing leaves without a verdict
-  })
-  const steady = neverQuiet(archive, {
+  const steady = neverQuiet(pieces(source, options, made), {
     reserveBytes: Math.max(RESERVE_BLOCKS * blockBytes, MIN_RESERVE_BYTES),
     unitBytes: blockBytes,
     quietMs: QUIET_MS,
@@ -98,26 +143,73 @@ export async function* toWire(source: PipelineSource, options: PipelineOptions):
   for await (const tarBytes of steady) {
     ends.push(tarBytes)
     encodedBytes += tarBytes.length
-    options.onArchiveBytes(tarBytes.length)
     for (const piece of encoder.encode(tarBytes)) {
       const burst = holdBack.push(piece)
       if (burst.length === 0) continue
       leftBytes += burst.reduce((sum, wire) => sum + wire.length, 0)
       yield burst
+      options.onLeft(piece.rawEnd)
     }
   }
   for (const piece of encoder.end()) holdBack.push(piece)
-  if (summary === undefined) throw new Error('bug: an archive ended without a summary')
-  options.decide(summary, encodedBytes)
+  options.decide(made.whole, encodedBytes)
   yield holdBack.release()
+  options.onLeft(encodedBytes)
 }
 
-const toTar = (
+/** The archive as the spill hands it out, in small pieces. */
+async function* pieces(source: PipelineSource, options: PipelineOptions, made: Made): AsyncGenerator<Buffer> {
+  const archive = watched(
+    toFormat(source, options, async (summary) => {
+      await options.settle()
+      made.summary = summary
+    }),
+    options,
+  )
+  const { signal, onFailure } = options
+  for await (const bytes of decoupled(archive, options.spill, { signal, onSourceFailure: onFailure })) {
+    for (let at = 0; at < bytes.length; at += MAX_PIECE_BYTES) yield bytes.subarray(at, at + MAX_PIECE_BYTES)
+  }
+}
+
+/** What is known when the archive is made, which may be long before it is sent. */
+class Made {
+  summary: TarSummary | undefined
+
+  /** Behind this offset stands nothing but the end of the archive. Unknown is far away: it is told before the end is made. */
+  get lastOffset(): number {
+    return this.summary?.archiveBytes ?? Number.POSITIVE_INFINITY
+  }
+
+  get whole(): TarSummary {
+    if (this.summary === undefined) throw new Error('bug: an archive ended without a summary')
+    return this.summary
+  }
+}
+
+async function* watched(archive: AsyncIterable<Buffer>, options: PipelineOptions): AsyncGenerator<Buffer> {
+  for await (const bytes of archive) {
+    options.onArchiveBytes(bytes)
+    yield bytes
+  }
+}
+
+const toFormat = (
   source: PipelineSource,
-  { mark, memoryBytes, spool, mtimeMs, signal, onMember }: PipelineOptions,
+  options: PipelineOptions,
   beforeEnd: (summary: TarSummary) => Promise<void>,
 ): AsyncGenerator<Buffer> => {
+  const { mark, memoryBytes, spool, mtimeMs, signal, onMember, onData } = options
   if (!('output' in source)) return filesToTar(source.run.entries, { mark, beforeEnd, onMember })
+  const output = counted(source.output, options)
+  if (options.format === 'xbstream') return checkedXbstream(output, { beforeEnd, onMember, onData, signal })
   const sizeOf = (path: string): number | undefined => source.run.sizeOf(path)
-  return xbstreamToTar(source.output, { mark, memoryBytes, spool, sizeOf, mtimeMs, beforeEnd, onMember, signal })
+  return xbstreamToTar(output, { mark, memoryBytes, spool, sizeOf, mtimeMs, beforeEnd, onMember, onData, signal })
+}
+
+async function* counted(output: AsyncIterable<Buffer>, { onEngineBytes }: PipelineOptions): AsyncGenerator<Buffer> {
+  for await (const bytes of output) {
+    onEngineBytes(bytes.length)
+    yield bytes
+  }
 }

@@ -9,7 +9,7 @@
 
 import { BackupError } from '../errors/index.ts'
 
-/** Everything that is known when the engine is gone and every byte went through the encoder, but the end has not left. */
+/** Everything that is known when the engine is gone and every byte was handed on, but the end has not left. */
 export interface BackupFacts {
   /** How the engine ended; for an engine without a child, exit code 0 and its own word for having read everything. */
   readonly exitCode: number | undefined
@@ -17,16 +17,16 @@ export interface BackupFacts {
   readonly saidOk: boolean
   /** The engine's failure as it understood its own words. */
   readonly engineFailure: BackupError | undefined
-  /** Why the job was told to stop, if it was. */
-  readonly cancelled: BackupError | undefined
+  /** Why the job was stopped, if it was. */
+  readonly stopped: BackupError | undefined
   /** Members of the archive, without the mark. */
   readonly members: number
   /** Metadata files that the engine writes last and that are not in the archive. */
   readonly metadataMissing: readonly string[]
   /** Bytes of the archive, its end included, as the archive room counted them. */
   readonly archiveBytes: number
-  /** Bytes of the archive that went into the encoder. */
-  readonly encodedBytes: number
+  /** Bytes of the archive that came out of the spill and were handed on. */
+  readonly sentBytes: number
 }
 
 export type Verdict = { readonly complete: true } | { readonly complete: false; readonly failure: BackupError }
@@ -38,7 +38,7 @@ export const decideVerdict = (facts: BackupFacts): Verdict => {
 }
 
 const firstFailure = (facts: BackupFacts): BackupError | undefined => {
-  if (facts.cancelled !== undefined) return facts.cancelled
+  if (facts.stopped !== undefined) return facts.stopped
   if (facts.engineFailure !== undefined) return facts.engineFailure
   if (facts.signal !== undefined) {
     return new BackupError('ENGINE_FAILED', `the backup program was killed by ${facts.signal}`, {
@@ -60,11 +60,11 @@ const firstFailure = (facts: BackupFacts): BackupError | undefined => {
       { missing: facts.metadataMissing },
     )
   }
-  if (facts.archiveBytes !== facts.encodedBytes) {
-    const { archiveBytes, encodedBytes } = facts
-    return new BackupError('JOB_INCOMPLETE', `the archive has ${archiveBytes} bytes, ${encodedBytes} were encoded`, {
+  if (facts.archiveBytes !== facts.sentBytes) {
+    const { archiveBytes, sentBytes } = facts
+    return new BackupError('JOB_INCOMPLETE', `the archive has ${archiveBytes} bytes, ${sentBytes} were sent`, {
       archiveBytes,
-      encodedBytes,
+      sentBytes,
     })
   }
   return undefined

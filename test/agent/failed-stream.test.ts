@@ -20,7 +20,7 @@ import { rawClient } from '../rig/raw-client.ts'
 let scratch: string
 let agent: AgentProcess
 
-/** Writes 12 MB of small files and then fails, as a program does whose server went away. */
+/** Writes 12 MB of small files, waits until it is told to, and fails as a program does whose server went away. */
 const failsAfterManyFiles = (directory: string): string => {
   const bin = join(directory, 'bin')
   mkdirSync(bin)
@@ -38,7 +38,9 @@ case " $* " in
   *' --version '*) echo 'mariadb-backup based on MariaDB server 10.11.19-MariaDB stand-in (x86_64)'; exit 0 ;;
   *' --help '*) exit 0 ;;
 esac
+rm -f '${directory}/fail'
 cat '${output}'
+while [ ! -e '${directory}/fail' ]; do sleep 0.02; done
 echo '[00] 2026-01-01 00:00:00 Error: the server is gone' >&2
 exit 1
 `,
@@ -106,6 +108,8 @@ test.each(CASES)(
       })
     }
     client.socket.write(request(MIME[encoding]))
+    await client.hasReceived(100_000)
+    writeFileSync(join(scratch, 'fail'), '')
 
     const { bytes, ended } = await client.ended()
     const answer = new AnswerReader().push(bytes)

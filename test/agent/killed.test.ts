@@ -1,7 +1,7 @@
 /** The programs killed in the middle of a real backup: what had arrived is never taken for a backup. */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -35,15 +35,19 @@ beforeAll(async () => {
   await server.query(`
     CREATE DATABASE shop;
     CREATE TABLE shop.orders (id INT PRIMARY KEY, note VARBINARY(8000)) ENGINE=InnoDB;
-    INSERT INTO shop.orders SELECT seq, REPEAT('x', 8000) FROM shop.seq_1_to_6000;`)
+    INSERT INTO shop.orders SELECT seq, REPEAT('x', 8000) FROM shop.seq_1_to_12000;`)
 })
 afterAll(async () => {
   await server.discard()
   rmSync(scratch, { recursive: true })
 })
 
+/** Without a spill on disk the backup program has to wait for a client that does not read: it can be killed then. */
 const serve = (): Promise<AgentProcess> =>
-  AgentProcess.start(['--engine', 'mariadb-backup', '--socket', server.socket, '--spool-dir', scratch])
+  AgentProcess.start([
+    ...['--engine', 'mariadb-backup', '--socket', server.socket],
+    ...['--spool-dir', scratch, '--spill-bytes', '0'],
+  ])
 
 /** A backup of which so many bytes have been read, and which cannot go on before more are. */
 const backupHeldAt = async (agent: AgentProcess, bytes: number): Promise<RawClient> => {
@@ -54,11 +58,21 @@ const backupHeldAt = async (agent: AgentProcess, bytes: number): Promise<RawClie
   return client
 }
 
-const childOf = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+/** Never 0: a signal to that would go to ourselves. */
+const childOf = (pid: number): number => {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  if (!/^\d+$/.test(children)) throw new Error(`expected one child of the agent, found "${children}"`)
+  return Number(children)
+}
 
 /** Gone, or a zombie that its parent has yet to fetch: it runs no more. */
-const runs = (pid: number): boolean =>
-  existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+const runs = (pid: number): boolean => {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 
 const untilGone = async (pid: number): Promise<void> => {
   while (runs(pid)) await new Promise((resolve) => setImmediate(resolve))

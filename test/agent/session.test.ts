@@ -36,7 +36,7 @@ beforeAll(async () => {
   writeFileSync(join(source, 'ibdata1'), randomBytes(3_000_000))
   writeFileSync(join(source, 'shop', 'orders.ibd'), randomBytes(700_000))
   writeFileSync(join(source, 'shop', 'empty.MYD'), '')
-  agent = await startAgent({ port: 0, engine: 'directory', directory: source, requestSeconds: 1 })
+  agent = await startAgent({ port: 0, engine: 'directory', directory: source, seconds: { request: 1 } })
   const big = join(scratch, 'big')
   mkdirSync(big)
   writeFileSync(join(big, 'ibdata1'), randomBytes(64 * 1024 * 1024))
@@ -134,7 +134,7 @@ test('a request of the same run that is not for the backup gets READY, an OK blo
 
 describe('a refusal stands in place of READY, so that every deployed client notices', () => {
   test.each([
-    ['a newer minor version', EXAMPLE.replace('0.76.1', '0.77.0'), 'PROTOCOL_VERSION_INCOMPATIBLE'],
+    ['a newer minor version', EXAMPLE.replace('0.76.1', '0.78.0'), 'PROTOCOL_VERSION_INCOMPATIBLE'],
     ['another major version', EXAMPLE.replace('0.76.1', '1.0.0'), 'PROTOCOL_VERSION_INCOMPATIBLE'],
     ['a version that is none', EXAMPLE.replace('0.76.1', '1.8b7_palomino'), 'PROTOCOL_VERSION_INVALID'],
     ['a pair too many', EXAMPLE.replace('\n6\n', '\n5\n'), 'PROTOCOL_BLOCK_UNTERMINATED'],

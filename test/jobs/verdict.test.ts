@@ -8,11 +8,11 @@ const WHOLE: BackupFacts = {
   signal: undefined,
   saidOk: true,
   engineFailure: undefined,
-  cancelled: undefined,
+  stopped: undefined,
   members: 12,
   metadataMissing: [],
   archiveBytes: 4096,
-  encodedBytes: 4096,
+  sentBytes: 4096,
 }
 
 describe('a backup', () => {
@@ -27,9 +27,9 @@ describe('a backup', () => {
     ['the program exited with 0 without its word of success', { saidOk: false }, 'ENGINE_NO_OK'],
     ['the archive is empty', { members: 0 }, 'JOB_INCOMPLETE'],
     ['the metadata is not there', { metadataMissing: ['xtrabackup_checkpoints'] }, 'ARCHIVE_METADATA_MISSING'],
-    ['a byte of the archive was not encoded', { encodedBytes: 4095 }, 'JOB_INCOMPLETE'],
-    ['a byte was encoded twice', { encodedBytes: 4097 }, 'JOB_INCOMPLETE'],
-    ['it was cancelled', { cancelled: new BackupError('JOB_CANCELLED', 'stopped') }, 'JOB_CANCELLED'],
+    ['a byte of the archive was not sent', { sentBytes: 4095 }, 'JOB_INCOMPLETE'],
+    ['a byte was sent twice', { sentBytes: 4097 }, 'JOB_INCOMPLETE'],
+    ['it was stopped', { stopped: new BackupError('JOB_CANCELLED', 'stopped') }, 'JOB_CANCELLED'],
     ['the program said why it failed', { engineFailure: new BackupError('ENGINE_LOGIN', 'no') }, 'ENGINE_LOGIN'],
   ])('is not complete when %s', (_, broken, code) => {
     const verdict = decideVerdict({ ...WHOLE, ...broken })

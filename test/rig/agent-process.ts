@@ -27,6 +27,16 @@ export interface AgentEnd {
   readonly killedBy: NodeJS.Signals | null
 }
 
+export interface AgentCircumstances {
+  /** The whole environment; ours by default, without what Jest put there. */
+  readonly environment?: Readonly<Record<string, string>>
+  /**
+   * A program, with its first arguments, that becomes the agent by exec(2): `prlimit --nofile=32`. One that stays as
+   * its parent would get the signals in its place.
+   */
+  readonly launcher?: readonly string[]
+}
+
 /** Node starts in a tenth of this; an engine may have to be asked for its version. */
 const LISTENING_WITHIN_MS = 30_000
 
@@ -61,16 +71,18 @@ export class AgentProcess {
 
   /**
    * Starts an agent and returns when it listens. Without `--listen` among the options it listens
-   * on a free port of the loopback address.
+   * on a free port of the loopback address; without `--state-dir` it keeps no history, so that
+   * nothing is left on this machine.
    *
    * @param options what follows `backup-agent serve`
    */
   static async start(
     options: readonly string[] = [],
-    { environment = plainEnvironment() }: { environment?: Readonly<Record<string, string>> } = {},
+    { environment = plainEnvironment(), launcher = [] }: AgentCircumstances = {},
   ): Promise<AgentProcess> {
     const listen = options.includes('--listen') ? [] : ['--listen', '127.0.0.1:0']
-    const child = spawn(process.execPath, [AGENT_PROGRAM, 'serve', ...listen, ...options], {
+    const words = [...launcher, process.execPath, AGENT_PROGRAM, 'serve', ...listen, ...options]
+    const child = spawn(words[0] ?? '', words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment,
       detached: true, // Ctrl-C in a terminal is for us; the agent goes when we say so

@@ -1,0 +1,237 @@
+/**
+ * Serves one backup to one client, in the manner of its version.
+ *
+ *     0.76   job.start ─┬▶ FAILED, in place of READY                       FIN
+ *                       └▶ READY, SENDING, stream ─┬▶ FIN    complete
+ *                                                  └▶ reset  everything else
+ *
+ *     0.77   READY, ACCEPTED ▶ job.start ─┬▶ FAILED                        FIN
+ *                                         └▶ SENDING, frames ─▶ end frame ─▶ receipt ─▶ FIN
+ *                                            (or a plain stream, which ends as above)
+ *
+ * A deployed client takes `READY` for success, so it is said only when the backup has
+ * begun; and it takes every end of the stream for the end of the backup, so nothing but
+ * a complete one ends with a FIN. Rules: PROTOCOL.md, "Answers" and "Ends of a stream".
+ */
+
+import type { Socket } from 'node:net'
+
+import { createEncoder, ENCODINGS, FRAMED_MIME } from '../encodings/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { BackupJob, type BackupResult } from '../jobs/index.ts'
+import type { Logger } from '../log/index.ts'
+import { AGENT_PROTOCOL_VERSION, type SessionFacts, sessionPairs, writeReady, writeStatus } from '../protocol/index.ts'
+import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
+import type { Decision } from './policy.ts'
+import { receiveReceipt } from './receive-receipt.ts'
+import { resetWhenArrived, untilArrived } from './reset.ts'
+import { clientGone, failedBlock, finish, refuse, send } from './send.ts'
+import type { Connection, SessionContext } from './session.ts'
+import { watchReachability } from './unreachable.ts'
+
+type BackupDecision = Extract<Decision, { kind: 'backup' }>
+
+/** What the client has been told so far: it decides how it is told that there is no backup. */
+type Told = 'nothing' | 'accepted' | 'sending'
+
+/** @throws BackupError only before anything was said: the caller refuses then */
+export const serveBackup = async (
+  connection: Connection,
+  decision: BackupDecision,
+  context: SessionContext,
+  log: Logger,
+): Promise<void> => {
+  const session = new BackupSession(connection, decision, context, log)
+  await session.serve()
+}
+
+class BackupSession {
+  readonly #socket: Socket
+  readonly #gone: AbortSignal
+  readonly #decision: BackupDecision
+  readonly #context: SessionContext
+  readonly #log: Logger
+  readonly #job: BackupJob
+  readonly #ended = new AbortController()
+  #told: Told = 'nothing'
+
+  constructor({ socket, gone, peer }: Connection, decision: BackupDecision, context: SessionContext, log: Logger) {
+    this.#socket = socket
+    this.#gone = gone
+    this.#decision = decision
+    this.#context = context
+    this.#log = log
+    const { sid, user, password, format } = decision
+    const { engine, product, memoryBytes, spool, spill, memory, limits, nowMs, wait } = context
+    this.#job = new BackupJob({
+      job: context.makeId(),
+      sid,
+      peer,
+      requested: { action: 'copy from', format, encoding: this.#mime, 'backup-level': 0 },
+      engine,
+      product,
+      format,
+      user,
+      password,
+      memoryBytes,
+      spool,
+      spill,
+      memory,
+      limits,
+      log,
+      nowMs,
+      wait,
+      wallClockMs: Date.now(),
+      lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
+    })
+  }
+
+  async serve(): Promise<void> {
+    const job = this.#job
+    const onGone = (): void => job.cancel(clientGone())
+    this.#gone.addEventListener('abort', onGone)
+    this.#socket.on('data', this.#onExtraBytes)
+    this.#context.jobs.add(job)
+    void watchReachability(this.#socket, this.#context.networkMs, this.#ended.signal, (error) => {
+      job.abandon(error)
+      this.#socket.destroy() // nobody is there to be told
+    })
+    try {
+      if (this.#gone.aborted) onGone()
+      await job.begin()
+      if (this.#decision.isFraming) {
+        await send(this.#socket, [writeReady(), this.#acceptedBlock()], job.signal)
+        this.#told = 'accepted'
+      }
+      await job.start()
+      if (this.#decision.encoding === 'framed') await this.#sendFrames()
+      else await this.#sendPlain()
+    } catch (error) {
+      await job.fail(error)
+      // The server is free again, and that is remembered; only the connection is left to be ended.
+      await this.#leave()
+      await this.#tell(error)
+    } finally {
+      this.#ended.abort()
+      this.#gone.removeEventListener('abort', onGone)
+      await this.#leave()
+    }
+  }
+
+  async #leave(outcome?: Parameters<BackupJob['close']>[0]): Promise<void> {
+    await this.#job.close(outcome)
+    this.#socket.off('data', this.#onExtraBytes)
+    this.#context.jobs.delete(this.#job)
+  }
+
+  /** A stream without a trailer: its FIN is the verdict, and nobody answers it. */
+  async #sendPlain(): Promise<void> {
+    const { encoding, blockBytes } = this.#decision
+    if (encoding === 'framed') throw new Error('bug: frames sent plainly')
+    const job = this.#job
+    const encoder = createEncoder(encoding, { blockBytes })
+    for await (const burst of job.wire(encoder, blockBytes)) {
+      // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
+      // tar programs, like an archive without members.
+      const answer = this.#told === 'sending' ? [] : this.#sendingAnswer()
+      this.#told = 'sending'
+      await send(this.#socket, [...answer, ...burst], job.signal)
+    }
+    await finish(this.#socket, [], job.signal)
+    job.finish()
+  }
+
+  async #sendFrames(): Promise<void> {
+    const job = this.#job
+    const answer = this.#sendingAnswer()
+    this.#told = 'sending'
+    await send(this.#socket, answer, job.signal)
+    for await (const burst of framedStream(job, this.#context.wait)) await send(this.#socket, burst, job.signal)
+    const end = completeFrame(job)
+    const receipt = this.#receipt(job.result as BackupResult)
+    await send(this.#socket, [end], job.signal)
+    job.finish()
+    await job.release() // the server and the next client do not wait for this one's disk
+    const answered = await receipt
+    if (answered.delivered) this.#log.info({ sid: job.order.sid, job: job.id }, 'delivered: the client has every byte')
+    else this.#log.warn({ sid: job.order.sid, job: job.id, why: answered.why }, 'sent, but not confirmed')
+    await this.#leave(answered.delivered ? 'delivered' : 'sent-unconfirmed')
+    await finish(this.#socket).catch(() => undefined) // it has what it needs
+  }
+
+  #receipt(result: BackupResult): ReturnType<typeof receiveReceipt> {
+    this.#socket.off('data', this.#onExtraBytes)
+    return receiveReceipt(this.#socket, result, this.#context.receiptMs, this.#context.hurry)
+  }
+
+  /** Says that there is no backup, in the way that fits what the client knows. */
+  async #tell(error: unknown): Promise<void> {
+    const socket = this.#socket
+    const { hurry } = this.#context
+    const { sid, encoding } = this.#decision
+    if (socket.destroyed) return
+    if (this.#told === 'nothing') return refuse(socket, error, sid)
+    if (this.#told === 'sending' && encoding !== 'framed') return resetWhenArrived(socket, hurry)
+    // A client that reads slowly, or not at all, gets its time for what is on the way, and no more.
+    const last = this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error)
+    socket.end(last)
+    await untilArrived(socket, hurry)
+    if (socket.writableFinished) await finishedByPeer(socket, hurry)
+    socket.destroy()
+  }
+
+  #acceptedBlock(): Buffer {
+    const { sid, format } = this.#decision
+    const { engine, product } = this.#context
+    const { name, version } = engine.identity
+    const facts: SessionFacts = {
+      agent: product,
+      protocol: AGENT_PROTOCOL_VERSION,
+      engine: name,
+      engineVersion: version,
+      format,
+      encoding: this.#mime,
+      compression: 'none',
+    }
+    const msg = `starting a full backup by ${name} ${version}`
+    return writeStatus({ status: 'ACCEPTED', msg, sid }, sessionPairs(facts))
+  }
+
+  #sendingAnswer(): Buffer[] {
+    const { sid, isFraming, format } = this.#decision
+    const { name, version } = this.#context.engine.identity
+    const msg = `sending a full backup by ${name} ${version} as ${format}, ${this.#mime}`
+    return [...(isFraming ? [] : [writeReady()]), writeStatus({ status: 'SENDING', msg, sid })]
+  }
+
+  get #mime(): string {
+    const { encoding } = this.#decision
+    return encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
+  }
+
+  /** One request per connection: what comes behind it was meant for somebody else. */
+  readonly #onExtraBytes = (bytes: Buffer): void => {
+    this.#job.abandon(
+      new BackupError('PROTOCOL_TRAILING_BYTES', `expected nothing after the request, found ${bytes.length} bytes`, {
+        bytes: bytes.length,
+      }),
+    )
+  }
+}
+
+/** How long a peer that has everything may take to close. */
+const CLOSE_MS = 10_000
+
+const finishedByPeer = (socket: Socket, hurry: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(done, CLOSE_MS)
+    function done(): void {
+      clearTimeout(timer)
+      hurry.removeEventListener('abort', done)
+      socket.off('close', done)
+      resolve()
+    }
+    if (socket.destroyed || hurry.aborted) return done()
+    hurry.addEventListener('abort', done)
+    socket.once('close', done)
+  })

@@ -1,0 +1,148 @@
+/**
+ * What can be asked and ordered about the agent and its jobs: `ping`, `status`, `cancel`, `verdict`.
+ *
+ * Answers in blocks; starts nothing. From protocol 0.77 on. Keys: PROTOCOL.md, "Other actions".
+ */
+
+import { BackupError } from '../errors/index.ts'
+import { type BackupJob, isFinal, type RememberedJob } from '../jobs/index.ts'
+import {
+  AGENT_PROTOCOL_VERSION,
+  positionPairs,
+  type SidRequest,
+  type SimpleRequest,
+  writeKvBlock,
+  writeReady,
+  writeStatus,
+} from '../protocol/index.ts'
+import type { SessionContext } from './session.ts'
+
+/** An answer is `READY` and blocks. @throws BackupError `JOB_UNKNOWN`, `HISTORY_*` */
+export const answerQuestion = async (
+  request: SimpleRequest | SidRequest,
+  context: SessionContext,
+  peer: string,
+): Promise<Buffer[]> => {
+  switch (request.action) {
+    case 'ping':
+      return [writeReady(), writeStatus({ status: 'OK', msg: 'pong' }, identityPairs(context))]
+    case 'status':
+      return [writeReady(), ...statusBlocks(context)]
+    case 'cancel':
+      return [writeReady(), await cancel(request.sid, context, peer)]
+    case 'verdict':
+      return [writeReady(), await verdict(request.sid, context)]
+  }
+}
+
+const identityPairs = ({ product }: SessionContext): [string, string][] => [
+  ['agent', product],
+  ['protocol', AGENT_PROTOCOL_VERSION],
+]
+
+const statusBlocks = (context: SessionContext): Buffer[] => {
+  const { engine, memory, jobs, nowMs, startedMs } = context
+  const msg = jobs.size === 0 ? 'idle' : `${jobs.size} running`
+  const head = writeStatus({ status: 'OK', msg }, [
+    ...identityPairs(context),
+    ['engine', engine.identity.name],
+    ['engine-version', engine.identity.version],
+    ['uptime', String(Math.floor((nowMs() - startedMs) / 1000))],
+    ['history', memory.state],
+    ['jobs', String(jobs.size)],
+  ])
+  return [head, ...[...jobs].map(jobBlock)]
+}
+
+const jobBlock = (job: BackupJob): Buffer => {
+  const { state, stage, seconds, archiveBytes, sentBytes, members, spilledBytes, percent, etaSeconds } = job.progress()
+  const { sid, peer, requested } = job.order
+  return writeKvBlock([
+    ['sid', sid],
+    ['job', job.id],
+    ['peer', peer],
+    ['state', state],
+    ['stage', stage],
+    ['seconds', String(Math.floor(seconds))],
+    ['bytes', String(archiveBytes)],
+    ['sent', String(sentBytes)],
+    ['files', String(members)],
+    ...optional('percent', percent),
+    ...optional('eta', etaSeconds),
+    ['spilled', String(spilledBytes)],
+    ['encoding', String(requested['encoding'])],
+    ['format', String(requested['format'])],
+  ])
+}
+
+const cancel = async (sid: string, { jobs }: SessionContext, peer: string): Promise<Buffer> => {
+  // One that only waits for its client's word is complete: there is nothing left to stop.
+  const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state))
+  if (wanted.length === 0) throw unknownJob(sid, 'no backup of this session id is running')
+  for (const job of wanted) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${peer}`))
+  await Promise.all(wanted.map((job) => job.closed))
+  const msg = 'cancelled: the backup program is gone and the locks of the server are free'
+  return writeStatus({ status: 'OK', msg, sid }, [['cancelled', String(wanted.length)]])
+}
+
+const verdict = async (sid: string, { jobs, memory }: SessionContext): Promise<Buffer> => {
+  const running = [...jobs].filter((job) => job.order.sid === sid).at(-1)
+  if (running !== undefined) return runningVerdict(running)
+  const job = await memory.newest(sid)
+  if (job === undefined) throw unknownJob(sid, 'nothing is known of a backup with this session id')
+  return rememberedVerdict(job)
+}
+
+const runningVerdict = (job: BackupJob): Buffer => {
+  const { result } = job
+  const { sid } = job.order
+  if (job.state === 'complete' && result !== undefined) {
+    const msg = 'complete and sent; the client has not answered yet'
+    return writeStatus({ status: 'COMPLETE', msg, sid }, [
+      ['job', job.id],
+      ['bytes', String(result.bytes)],
+      ['sha256', result.sha256],
+      ['entries', String(result.members)],
+      ...positionPairs(result),
+    ])
+  }
+  const { percent, etaSeconds, archiveBytes } = job.progress()
+  return writeStatus({ status: 'RUNNING', msg: 'the backup is running', sid }, [
+    ['job', job.id],
+    ['bytes', String(archiveBytes)],
+    ...optional('percent', percent),
+    ...optional('eta', etaSeconds),
+  ])
+}
+
+const rememberedVerdict = (job: RememberedJob): Buffer => {
+  const { sid, state, startedAt, endedAt, bytes, members, sha256, code, coordinates = {}, lsn = {} } = job
+  const isComplete = state === 'delivered' || state === 'sent-unconfirmed'
+  const status = isComplete ? 'COMPLETE' : state === 'running' ? 'RUNNING' : 'FAILED'
+  return writeStatus({ status, msg: job.msg ?? MESSAGES[state], sid }, [
+    ['job', job.job],
+    ...(state === 'running' ? [] : ([['outcome', state]] as const)),
+    ...optional('code', code),
+    ...optional('bytes', bytes),
+    ...optional('sha256', sha256),
+    ...optional('entries', members),
+    ...positionPairs({ coordinates, lsn }),
+    ['started', startedAt],
+    ...optional('ended', endedAt),
+  ])
+}
+
+const MESSAGES: Readonly<Record<RememberedJob['state'], string>> = {
+  running: 'the backup is running',
+  delivered: 'complete, and the client has confirmed every byte',
+  'sent-unconfirmed': 'complete and sent; nobody has confirmed that it arrived',
+  failed: 'failed: there is no backup',
+  cancelled: 'cancelled: there is no backup',
+  interrupted: 'interrupted: the agent ended before it could say how the backup ended',
+}
+
+const optional = (key: string, value: string | number | undefined): [string, string][] =>
+  value === undefined ? [] : [[key, String(value)]]
+
+const unknownJob = (sid: string, message: string): BackupError =>
+  new BackupError('JOB_UNKNOWN', message, { sid }, { hint: 'backup-client status lists what runs' })

@@ -1,0 +1,104 @@
+/**
+ * What the agent remembers of its jobs: in the history if there is one, else as long as it lives.
+ *
+ *     started ─▶ on the disk before the engine starts; a job that cannot be remembered is refused
+ *     ended   ─▶ on the disk, or owed and written later: the state is `degraded` meanwhile
+ *
+ * A backup never fails because its end could not be written down.
+ */
+
+import { BackupError } from '../errors/index.ts'
+import type { JobBeginning, JobEnd, Journal, Outcome } from '../history/index.ts'
+import type { Logger } from '../log/index.ts'
+
+export type MemoryState = 'ok' | 'degraded' | 'off'
+
+/** A job as it is remembered: running, or with its end. */
+export type RememberedJob = JobBeginning &
+  Omit<JobEnd, 'outcome'> & {
+    readonly state: 'running' | Outcome
+    /** Wall clock labels, ISO 8601 in UTC. */
+    readonly startedAt: string
+    readonly endedAt?: string
+  }
+
+/** Without a history, the newest so many that have ended. */
+const MAX_REMEMBERED = 100
+
+export class JobMemory {
+  readonly #journal: Journal | undefined
+  readonly #log: Logger
+  readonly #wallClockMs: () => number
+  readonly #remembered = new Map<string, RememberedJob>()
+
+  /** @param journal left out where nothing is to be written to the disk */
+  constructor(journal: Journal | undefined, log: Logger, wallClockMs: () => number) {
+    this.#journal = journal
+    this.#log = log
+    this.#wallClockMs = wallClockMs
+  }
+
+  get state(): MemoryState {
+    if (this.#journal === undefined) return 'off'
+    return this.#journal.owed === 0 ? 'ok' : 'degraded'
+  }
+
+  /** @throws BackupError `HISTORY_*` when it cannot be written: then the job must not start */
+  async started(beginning: JobBeginning): Promise<void> {
+    if (this.#journal !== undefined) {
+      await this.#journal.append({ event: 'started', ...beginning })
+      return
+    }
+    this.#remember({ ...beginning, startedAt: this.#label(), state: 'running' })
+  }
+
+  /** Never throws. */
+  async ended(job: string, end: JobEnd): Promise<void> {
+    if (this.#journal === undefined) {
+      const begun = this.#remembered.get(job)
+      if (begun === undefined) return
+      const { outcome, ...rest } = end
+      this.#remember({ ...begun, ...rest, state: outcome, endedAt: this.#label() })
+      return
+    }
+    try {
+      await this.#journal.append({ event: 'ended', job, ...end })
+      await this.#journal.compactWhenDue()
+    } catch (error) {
+      const { code, message } = error instanceof BackupError ? error : { code: 'BUG', message: String(error) }
+      this.#log.error({ job, code, history: 'degraded' }, `the end of a job is not in the history yet: ${message}`)
+    }
+  }
+
+  /** The newest job of a session id, whether it runs or has ended, in this agent or another. @throws BackupError `HISTORY_*` */
+  async newest(sid: string): Promise<RememberedJob | undefined> {
+    if (this.#journal !== undefined) {
+      const job = await this.#journal.newest(sid)
+      if (job?.state !== 'running') return job
+      await this.#journal.markInterrupted() // it may be another agent's, which was killed meanwhile
+      return this.#journal.newest(sid)
+    }
+    return [...this.#remembered.values()].filter((record) => record.sid === sid).at(-1)
+  }
+
+  /** Writes what is owed, and closes. Never throws. */
+  async close(): Promise<void> {
+    try {
+      await this.#journal?.settle()
+    } catch (error) {
+      this.#log.error({ err: error }, 'the end of a job could not be written to the history')
+    }
+    await this.#journal?.close().catch(() => undefined)
+  }
+
+  #remember(record: RememberedJob): void {
+    this.#remembered.delete(record.job)
+    this.#remembered.set(record.job, record)
+    const oldest = this.#remembered.keys().next().value
+    if (this.#remembered.size > MAX_REMEMBERED && oldest !== undefined) this.#remembered.delete(oldest)
+  }
+
+  #label(): string {
+    return new Date(this.#wallClockMs()).toISOString()
+  }
+}
