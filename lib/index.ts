@@ -1,19 +1,30 @@
 /**
  * The library's door: what orchestration code needs.
  *
- * Start an agent, fetch a backup, verify it, restore it, replay a recorded session in
- * your own tests. Everything here is typed, and every failure is a `BackupError` whose
+ * Start an agent, ask it, fetch a backup, verify it, restore it, replay a recorded session
+ * in your own tests. Everything here is typed, and every failure is a `BackupError` whose
  * `code` stands in `CATALOGUE`. Examples that run: README, "As a library".
  */
 
 export { type RunningAgent, startAgent } from './agent/index.ts'
 export {
+  type AgentIdentity,
+  type AgentStatus,
+  agentStatus,
+  type ArchiveFormat,
+  type AskOptions,
   type BackupFetch,
+  type BackupProof,
+  type BackupVerdict,
+  backupVerdict,
+  cancelBackup,
   type FetchOptions,
   type FetchProgress,
   type FetchTarget,
   fetchBackup,
   parseSession,
+  type Ping,
+  pingAgent,
   type RecordedSession,
   type Replay,
   type ReplayOptions,
@@ -22,7 +33,10 @@ export {
   type Receipt,
   type Restoration,
   type RestoreOptions,
+  type RunningJob,
   restoreBackup,
+  type StreamEncoding,
+  type VerdictOptions,
   type Verification,
   type VerifyOptions,
   verifyBackup,

@@ -7,10 +7,14 @@
 import { Command } from 'commander'
 
 import { PRODUCT_VERSION } from '../config/index.ts'
+import { cancelCommand } from './cancel-command.ts'
 import { fetchCommand } from './fetch-command.ts'
+import { pingCommand } from './ping-command.ts'
 import { recordCommand } from './record-command.ts'
 import { replayCommand } from './replay-command.ts'
 import { restoreCommand } from './restore-command.ts'
+import { statusCommand } from './status-command.ts'
+import { verdictCommand } from './verdict-command.ts'
 import { verifyCommand } from './verify-command.ts'
 
 export const clientProgram = (): Command =>
@@ -21,5 +25,9 @@ export const clientProgram = (): Command =>
     .addCommand(fetchCommand())
     .addCommand(verifyCommand())
     .addCommand(restoreCommand())
+    .addCommand(pingCommand())
+    .addCommand(statusCommand())
+    .addCommand(cancelCommand())
+    .addCommand(verdictCommand())
     .addCommand(recordCommand())
     .addCommand(replayCommand())

@@ -7,17 +7,20 @@
 import { Command, Option } from 'commander'
 
 import {
+  type ArchiveFormat,
   DEFAULT_SILENCE_SECONDS,
   type FetchProgress,
   type FetchTarget,
+  FRAMED_SILENCE_SECONDS,
   fetchBackup,
   type Receipt,
+  receiptPath,
+  type StreamEncoding,
 } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
-import type { EncodingName } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
-import { positionRows, runReported, table } from './report.ts'
+import { PROOF_WORDS, positionRows, type Row, runReported, table } from './report.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress, parseCount } from './values.ts'
 
 interface FetchOptions {
@@ -25,9 +28,15 @@ interface FetchOptions {
   readonly passwordFile?: string
   readonly out?: string
   readonly extract?: string
-  readonly encoding: EncodingName
+  readonly format: ArchiveFormat
+  readonly encoding?: StreamEncoding
+  readonly protocol: '0.77' | '0.76'
+  readonly requireVerdict?: true
+  /** False for `--no-receipt`. */
+  readonly receipt: boolean
+  readonly receiptFile?: string
   readonly sid?: string
-  readonly silenceSeconds: number
+  readonly silenceSeconds?: number
   readonly json?: true
 }
 
@@ -37,18 +46,38 @@ export const fetchCommand = (): Command =>
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
     .option('--user <U>', "database user; none when the agent's own login is used")
     .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
-    .addOption(new Option('--out <FILE>', 'write the tar archive here; - is standard output').conflicts('extract'))
+    .addOption(
+      new Option(
+        '--out <FILE>',
+        'write the archive here, and its receipt to FILE.receipt; - is standard output',
+      ).conflicts('extract'),
+    )
     .option('--extract <DIR>', 'unpack into this directory, which is empty or does not exist')
     .addOption(
-      new Option('--encoding <E>', 'how the stream is dressed')
-        .choices(['octet', 'base64', 'uuencode'] satisfies EncodingName[])
-        .default('octet'),
+      new Option('--format <F>', "tar, or the backup program's own xbstream, unchanged")
+        .choices(['tar', 'xbstream'] satisfies ArchiveFormat[])
+        .default('tar'),
     )
+    .addOption(
+      new Option(
+        '--encoding <E>',
+        'how the stream is dressed; only framed ends with the verdict of the agent (default: framed, octet from older agents)',
+      ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
+    )
+    .addOption(
+      new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
+        .choices(['0.77', '0.76'])
+        .default('0.77'),
+    )
+    .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
+    .option('--no-receipt', 'write no receipt')
+    .option('--receipt-file <FILE>', 'write the receipt here')
     .option('--sid <S>', 'name of the session; the agent makes one otherwise')
     .addOption(
-      new Option('--silence-seconds <N>', 'give up when the agent sends nothing for so long')
-        .default(DEFAULT_SILENCE_SECONDS)
-        .argParser(parseCount('seconds', 1)),
+      new Option(
+        '--silence-seconds <N>',
+        `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
+      ).argParser(parseCount('seconds', 1)),
     )
     .option('--json', 'print the receipt, or the failure, as JSON')
     .addHelpText('after', EXAMPLES)
@@ -58,28 +87,53 @@ const EXAMPLES = `
 Examples:
   backup-client fetch db1 --user backup --password-file ~/.backup-password --out db1.tar
   BACKUP_PASSWORD=... backup-client fetch db1:25300 --user backup --out - | zstd > db1.tar.zst
-      in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail`
+      in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail
+  backup-client fetch db1 --format xbstream --out db1.xb
+      unpack it with mbstream -x -C DIR < db1.xb`
 
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
-  const { user, sid, encoding, silenceSeconds, json = false } = options
+  const { user, sid, encoding, format, protocol, requireVerdict, silenceSeconds, json = false } = options
   const target = fetchTarget(options)
+  const receiptFile = options.receipt ? options.receiptFile : false
+  if (!options.receipt && options.receiptFile !== undefined) {
+    throw usage('--no-receipt and --receipt-file contradict each other', 'give one of them')
+  }
   // A user without a password is a user with an empty one, as with unix_socket.
   const password = (await readPassword(options.passwordFile)) ?? (user === undefined ? undefined : '')
+  const path = 'file' in target ? target.file : 'directory' in target ? target.directory : undefined
+  const kept =
+    receiptFile === false ? undefined : (receiptFile ?? ('file' in target ? receiptPath(target.file) : undefined))
   await runReported({
     json,
     stream: 'stream' in target ? process.stderr : process.stdout,
     work: async (signal, line) => {
-      const fetch = fetchBackup({ ...address, user, password, sid, encoding, target, silenceSeconds, signal })
+      const fetch = fetchBackup({
+        ...address,
+        ...{
+          user,
+          password,
+          sid,
+          encoding,
+          format,
+          protocol,
+          requireVerdict,
+          receiptFile,
+          target,
+          silenceSeconds,
+          signal,
+        },
+      })
       for await (const progress of fetch) line.show(progressText(progress))
       return fetch.receipt
     },
-    asJson: (receipt) => ({ ...receipt }),
-    forPeople: receiptForPeople,
+    asJson: ({ receipt, status, ...others }) => ({ status, path, receiptFile: kept, receipt, ...others }),
+    forPeople: (receipt) => receiptForPeople(receipt, path, kept),
   })
 }
 
+const usage = (message: string, hint: string): BackupError => new BackupError('CLI_USAGE', message, {}, { hint })
+
 const fetchTarget = ({ out, extract }: FetchOptions): FetchTarget => {
-  const usage = (message: string, hint: string): BackupError => new BackupError('CLI_USAGE', message, {}, { hint })
   if (extract !== undefined) return { directory: extract }
   if (out === undefined) throw usage('where should the backup go?', 'give --out FILE, --out - or --extract DIR')
   if (out !== '-') return { file: out }
@@ -88,17 +142,40 @@ const fetchTarget = ({ out, extract }: FetchOptions): FetchTarget => {
   return { stream: process.stdout }
 }
 
-const progressText = ({ stage, bytes, bytesPerSecond, seconds }: FetchProgress): string =>
-  stage === 'asking'
-    ? `waiting for the agent  ${formatSeconds(seconds)}`
-    : `${formatBytes(bytes)}  ${formatBytes(bytesPerSecond)}/s  ${formatSeconds(seconds)}`
+/** `47 %  1.4 GiB  80.0 MiB/s  3 min 05 s, 2 min 10 s left` */
+export const progressText = (progress: FetchProgress): string => {
+  const { stage, session, bytes, bytesPerSecond, seconds, backup } = progress
+  switch (stage) {
+    case 'asking':
+      return `waiting for the agent  ${formatSeconds(seconds)}`
+    case 'preparing':
+      return `waiting for the first bytes of ${session?.engine ?? 'the backup'}  ${formatSeconds(seconds)}`
+    case 'receiving': {
+      const done = backup?.percent === undefined ? [] : [`${backup.percent} %`]
+      const left = backup?.eta === undefined ? '' : `, ${formatSeconds(backup.eta)} left`
+      return [...done, formatBytes(bytes), `${formatBytes(bytesPerSecond)}/s`, `${formatSeconds(seconds)}${left}`].join(
+        '  ',
+      )
+    }
+  }
+}
 
-const receiptForPeople = (receipt: Receipt): string =>
-  table([
-    ['backup', receipt.path === undefined ? 'complete' : `complete: ${receipt.path}`],
+const receiptForPeople = (receipt: Receipt, path: string | undefined, receiptFile: string | undefined): string => {
+  const { paddedFiles = 0, paddedBytes = 0 } = receipt
+  const padded: Row[] =
+    paddedFiles === 0
+      ? []
+      : [['filled up', `${paddedFiles} tablespaces that shrank, with ${formatBytes(paddedBytes)} of zeros`]]
+  const kept: Row[] = receiptFile === undefined ? [] : [['receipt', receiptFile]]
+  return table([
+    ['backup', path === undefined ? 'complete' : `complete: ${path}`],
+    ['proof', PROOF_WORDS[receipt.proof]],
     ['size', `${formatBytes(receipt.bytes)} (${receipt.bytes} bytes), ${receipt.files} files`],
     ['sha256', receipt.sha256],
     ['engine', `${receipt.engine} ${receipt.engineVersion ?? ''}`],
     ...positionRows(receipt),
+    ...padded,
+    ...kept,
     ['time', formatSeconds(receipt.seconds)],
   ])
+}

@@ -6,7 +6,8 @@
  */
 
 import type { ArchiveFacts } from '../archive/index.ts'
-import { BackupError } from '../errors/index.ts'
+import type { BackupProof, BackupVerdict } from '../client/index.ts'
+import { BackupError, type ExitStatus } from '../errors/index.ts'
 import { ProgressLine } from './progress-line.ts'
 import { withStopSignals } from './stop-signals.ts'
 
@@ -21,6 +22,8 @@ export interface Reported<Result> {
   /** What JSON shows; `status` first. */
   asJson(result: Result): Record<string, unknown>
   forPeople(result: Result): string
+  /** For an answer that is not the one hoped for; 0 otherwise. A failure has a status of its own. */
+  exitStatus?(result: Result): ExitStatus
 }
 
 /** Runs one command with a progress line and stop signals, and reports how it ended. */
@@ -31,6 +34,8 @@ export const runReported = async <Result>(reported: Reported<Result>): Promise<v
     const result = await withStopSignals((signal) => reported.work(signal, line))
     line.clear()
     stream.write(json ? `${JSON.stringify(reported.asJson(result))}\n` : reported.forPeople(result))
+    const exitStatus = reported.exitStatus?.(result)
+    if (exitStatus !== undefined) process.exitCode = exitStatus // run-program hands it on
   } catch (error) {
     line.clear()
     if (json) stream.write(`${JSON.stringify(failureAsJson(error))}\n`)
@@ -48,12 +53,33 @@ const failureAsJson = (error: unknown): Record<string, unknown> => {
 export const table = (rows: readonly Row[]): string =>
   rows.map(([name, value]) => `${name.padEnd(11)} ${value.trimEnd()}\n`).join('')
 
+/** Rows below headings, each column as wide as its widest cell. */
+export const columns = (headings: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const cells = [headings, ...rows.map((row) => row.map(printable))]
+  const widths = headings.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  const line = (row: readonly string[]): string => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')
+  return cells.map((row) => `${line(row).trimEnd()}\n`).join('')
+}
+
+/** Names come from the other side of a socket: nothing of them may move the cursor. */
+export const printable = (text: string): string => text.replace(/\p{C}/gu, '?')
+
+/** Which proof a backup has, in words. */
+export const PROOF_WORDS: Readonly<Record<BackupProof, string>> = {
+  'agent-verdict': "whole, and the agent's own verdict and digest agree",
+  archive: 'whole by its own end and metadata; no verdict of an agent',
+}
+
 /** Where the backup stands in the server's history, as far as it says. */
 export const positionRows = ({ coordinates, lsn }: Pick<ArchiveFacts, 'coordinates' | 'lsn'>): Row[] => {
+  const rows = binlogRows(coordinates)
+  if (lsn.to !== undefined) rows.push(['LSN', `${lsn.from ?? '?'} to ${lsn.to}`])
+  return rows
+}
+
+export const binlogRows = ({ binlogFile, binlogPosition, gtid }: BackupVerdict['coordinates']): Row[] => {
   const rows: Row[] = []
-  const { binlogFile, binlogPosition, gtid } = coordinates
   if (binlogFile !== undefined) rows.push(['binary log', `${binlogFile} ${binlogPosition ?? ''}`])
   if (gtid !== undefined && gtid !== '') rows.push(['GTID', gtid])
-  if (lsn.to !== undefined) rows.push(['LSN', `${lsn.from ?? '?'} to ${lsn.to}`])
   return rows
 }

@@ -1,22 +1,33 @@
-/** `backup-client verify`: is this tar file a whole backup, and if not, why not? */
+/** `backup-client verify`: is this file a whole backup, and if not, why not? */
 
 import { Command } from 'commander'
 
 import { type Verification, verifyBackup } from '../client/index.ts'
-import { positionRows, runReported, table } from './report.ts'
+import { PROOF_WORDS, positionRows, runReported, table } from './report.ts'
 import { formatBytes, percent } from './values.ts'
+
+interface VerifyOptions {
+  readonly receipt?: string
+  readonly requireVerdict?: true
+  readonly json?: boolean
+}
 
 export const verifyCommand = (): Command =>
   new Command('verify')
-    .description('say whether a tar file is a whole backup, and why not')
-    .argument('<FILE>', 'the archive')
+    .description('say whether a file is a whole backup, and why not; asks no agent')
+    .argument('<FILE>', 'the archive, a tar or an xbstream')
+    .option('--receipt <FILE>', 'its receipt (default: FILE.receipt, where there is one)')
+    .option('--require-verdict', "refuse it without an agent's verdict in its receipt")
     .option('--json', 'print the result as JSON')
-    .action((path: string, { json = false }: { json?: boolean }) =>
+    .addHelpText('after', EXAMPLES)
+    .action((path: string, { receipt, requireVerdict, json = false }: VerifyOptions) =>
       runReported({
         json,
         stream: process.stdout,
         work: (signal, line) =>
           verifyBackup(path, {
+            receipt,
+            requireVerdict,
             signal,
             onProgress: (bytes, ofBytes) => line.show(`verifying  ${percent(bytes, ofBytes)}`),
           }),
@@ -25,11 +36,20 @@ export const verifyCommand = (): Command =>
       }),
     )
 
+const EXAMPLES = `
+Examples:
+  backup-client verify db1.tar
+      with db1.tar.receipt beside it every changed bit is found; without it, what the archive itself can tell
+  backup-client verify db1.tar --require-verdict
+      also that an agent has said then that the backup program succeeded`
+
 const forPeople = (facts: Verification): string =>
   table([
     ['backup', `whole: ${facts.path}`],
+    ['proof', PROOF_WORDS[facts.proof]],
+    ['receipt', facts.receipt === undefined ? 'none' : `agrees, of ${facts.receipt.finishedAt}`],
     ['size', `${formatBytes(facts.bytes)} (${facts.bytes} bytes), ${facts.files} files`],
     ['sha256', facts.sha256],
-    ['engine', `${facts.engine} ${facts.mark?.engineVersion ?? ''}`],
+    ['engine', `${facts.engine} ${facts.engineVersion ?? ''}`],
     ...positionRows(facts),
   ])

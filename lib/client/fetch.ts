@@ -1,52 +1,29 @@
 /**
  * Fetches one backup: asks, receives, proves, and only then gives it a name.
  *
- *     socket ─▶ decoder ─┬▶ sha256
- *                        └▶ proof of the archive ─▶ FILE.part | DIR.part | a stream
+ *     socket ─▶ frames │ decoder ─┬▶ sha256, the agent's verdict
+ *                                 └▶ proof of the archive ─▶ FILE.part │ DIR.part │ a stream
+ *
+ *     whole ─▶ durable ─▶ FILE.receipt ─▶ FILE ─▶ the agent is told
  *
  * Anything short of a whole archive is thrown, and what was written is removed.
  */
 
-import { createHash } from 'node:crypto'
-import type { Writable } from 'node:stream'
-
-import { type ArchiveFacts, ArchiveProof, extractTar } from '../archive/index.ts'
-import { createDecoder, type EncodingName } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { ByteMeter } from '../flow/index.ts'
-import { PartFile } from './part-file.ts'
+import { type ProgressBlock, type SessionFacts, writeReceipt } from '../protocol/index.ts'
+import { Arrival } from './arrival.ts'
+import { checkFallback, checkOptions, type FetchOptions } from './fetch-options.ts'
+import { openSink } from './fetch-sink.ts'
 import { makeReceipt, type Receipt } from './receipt.ts'
-import { interrupted, openStream } from './request.ts'
-import { StagingDirectory } from './staging-directory.ts'
-
-/** Where the backup goes: exactly one of these. */
-export type FetchTarget =
-  /** A tar file; made as `FILE.part`, named when whole. */
-  | { readonly file: string }
-  /** A directory that is empty or does not exist; made as `DIR.part`, named when whole. */
-  | { readonly directory: string }
-  /** The caller's own stream; whether it was whole is known only from the receipt. */
-  | { readonly stream: Writable }
-
-export interface FetchOptions {
-  readonly host: string
-  readonly port: number
-  readonly target: FetchTarget
-  readonly user?: string | undefined
-  readonly password?: string | undefined
-  /** Names the session; the agent makes one up otherwise. */
-  readonly sid?: string | undefined
-  readonly encoding?: EncodingName | undefined
-  readonly connectSeconds?: number | undefined
-  /** How long the agent may be silent. */
-  readonly silenceSeconds?: number | undefined
-  /** Stops the fetch; nothing is left behind. */
-  readonly signal?: AbortSignal | undefined
-}
+import { ReceiptFile, receiptPath } from './receipt-file.ts'
+import { type OpenStream, openStream } from './request.ts'
 
 export interface FetchProgress {
-  /** `asking` until the agent says the backup has begun. */
-  readonly stage: 'asking' | 'receiving'
+  /** `asking` until the agent has accepted, `preparing` until the backup program gives the first bytes. */
+  readonly stage: 'asking' | 'preparing' | 'receiving'
+  /** What the agent does for us; older ones do not say. */
+  readonly session: SessionFacts | undefined
   /** The agent's words when it began to send. */
   readonly msg: string | undefined
   /** Bytes of the archive so far. */
@@ -54,12 +31,16 @@ export interface FetchProgress {
   /** Over the last seconds. */
   readonly bytesPerSecond: number
   readonly seconds: number
+  /** How far the backup on the database host is, as the agent last said; only in a framed stream. */
+  readonly backup: ProgressBlock | undefined
 }
 
 /** Machines on a database's network answer at once or not at all. */
 const DEFAULT_CONNECT_SECONDS = 10
 /** A long FLUSH on a busy server keeps the engine quiet for minutes. */
 export const DEFAULT_SILENCE_SECONDS = 600
+/** In a framed stream something comes every five seconds. Source: PROTOCOL.md, "framed-stream". */
+export const FRAMED_SILENCE_SECONDS = 60
 
 const PROGRESS_MS = 500
 
@@ -74,7 +55,8 @@ export interface BackupFetch extends AsyncIterable<FetchProgress> {
  * consumer skips some and holds nothing up. The iteration ends when the fetch does, well or
  * badly; which of the two, says `receipt`.
  *
- * @throws (from `receipt`) BackupError `CLIENT_*`, `ENCODING_*`, `ARCHIVE_*`, `PROTOCOL_ANSWER_INVALID`
+ * @throws (from `receipt`) BackupError `CLIENT_*`, `FRAME_*`, `ENCODING_*`, `ARCHIVE_*`, `PROTOCOL_*`; `CLI_USAGE` for
+ *   options that contradict each other
  * @example
  *   import { fetchBackup } from 'kv-backup-agent'
  *
@@ -91,7 +73,7 @@ export interface BackupFetch extends AsyncIterable<FetchProgress> {
  */
 export const fetchBackup = (options: FetchOptions): BackupFetch => {
   const meter = new ByteMeter(() => performance.now())
-  const state: FetchState = { meter, msg: undefined }
+  const state: FetchState = { meter, stage: 'asking', session: undefined, msg: undefined, backup: undefined }
   const receipt = run(options, state)
   const ended = receipt.then(
     () => undefined,
@@ -108,142 +90,116 @@ export const fetchBackup = (options: FetchOptions): BackupFetch => {
         let timer: NodeJS.Timeout | undefined
         await Promise.race([ended, new Promise((resolve) => (timer = setTimeout(resolve, PROGRESS_MS)))])
         clearTimeout(timer)
+        const { stage, session, msg, backup } = state
         yield {
-          stage: state.msg === undefined ? 'asking' : 'receiving',
-          msg: state.msg,
+          stage,
+          session,
+          msg,
           bytes: meter.bytes,
           bytesPerSecond: meter.rate(),
           seconds: meter.elapsedMs / 1000,
+          backup,
         }
       }
     },
   }
 }
 
-interface FetchState {
+type FetchState = { -readonly [Key in 'stage' | 'session' | 'msg' | 'backup']: FetchProgress[Key] } & {
   readonly meter: ByteMeter
-  msg: string | undefined
-}
-
-/** What a fetch writes to. `receive` proves the archive; `commit` gives it its name. */
-interface Sink {
-  readonly path: string | undefined
-  receive(archive: AsyncIterable<Buffer>): Promise<ArchiveFacts>
-  commit(): Promise<void>
-  discard(): Promise<void>
 }
 
 const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> => {
-  const { host, port, user, password, sid, encoding = 'octet' } = options
+  const { encoding = 'framed', format = 'tar', target } = options
+  checkOptions(options)
   const signal = options.signal ?? new AbortController().signal
   // Before a byte is asked for: a target that cannot be would waste a backup.
-  const sink = await openSink(options.target, signal)
+  const sink = await openSink(target, format, signal)
+  let receiptFile: ReceiptFile | undefined
+  let stream: OpenStream | undefined
+  let arrival: Arrival | undefined
   try {
-    const { answer, wire, close } = await openStream({
-      host,
-      port,
-      user,
-      password,
-      sid,
+    receiptFile = await openReceiptFile(options)
+    stream = await openStream({
+      ...options,
       encoding,
+      format,
+      olderDialogue: options.protocol === '0.76',
+      checkFallback: () => checkFallback(options),
       connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
       silenceMs: (options.silenceSeconds ?? DEFAULT_SILENCE_SECONDS) * 1000,
       signal,
+      onAccepted: (session) => {
+        state.session = session
+        state.stage = 'preparing'
+      },
     })
+    const { link, answer, wire } = stream
     state.msg = answer.get('msg') ?? ''
-    const sha256 = createHash('sha256')
-    try {
-      const facts = await sink.receive(decoded(wire, encoding, sha256, state.meter))
-      await sink.commit()
-      return makeReceipt(facts, {
-        path: sink.path,
-        sid: answer.get('sid') ?? sid,
-        encoding,
-        sha256: sha256.digest('hex'),
-        seconds: Math.round(state.meter.elapsedMs) / 1000,
-      })
-    } finally {
-      close()
+    state.stage = 'receiving'
+    if (stream.encoding === 'framed') link.silenceMs = (options.silenceSeconds ?? FRAMED_SILENCE_SECONDS) * 1000
+    arrival = new Arrival({
+      encoding: stream.encoding,
+      onBytes: (bytes) => state.meter.add(bytes),
+      onProgress: (backup) => {
+        state.backup = backup
+      },
+    })
+    const facts = await sink.receive(arrival.bytes(wire))
+    checkEntries(arrival, facts.members)
+    const receipt = makeReceipt(facts, {
+      ...stream,
+      verdict: arrival.verdict,
+      sid: arrival.verdict?.sid ?? answer.get('sid') ?? options.sid,
+      format,
+      sha256: arrival.digest,
+      finishedAt: new Date().toISOString(),
+      seconds: Math.round(state.meter.elapsedMs) / 1000,
+    })
+    await sink.seal()
+    refuseBytesBehindTheEnd(stream, arrival)
+    await receiptFile?.keep(receipt)
+    await sink.commit()
+    if (arrival.verdict !== undefined) {
+      const { sid } = arrival.verdict
+      await link.finish(writeReceipt({ status: 'RECEIVED', sid, bytes: receipt.bytes, sha256: receipt.sha256 }))
     }
+    return receipt
   } catch (error) {
     await sink.discard()
+    await receiptFile?.discard()
+    // The agent has done its part, and waits to be told.
+    if (arrival?.verdict !== undefined) {
+      await stream?.link.finish(writeReceipt({ status: 'FAILED', msg: reasonOf(error) }))
+    }
     throw error
+  } finally {
+    stream?.link.close()
   }
 }
 
-/** The archive as it was before it was dressed for the wire, hashed and counted as it passes. */
-async function* decoded(
-  wire: AsyncIterable<Buffer>,
-  encoding: EncodingName,
-  sha256: ReturnType<typeof createHash>,
-  meter: ByteMeter,
-): AsyncGenerator<Buffer> {
-  const decoder = createDecoder(encoding)
-  const pass = (archive: Buffer): Buffer => {
-    sha256.update(archive)
-    meter.add(archive.length)
-    return archive
-  }
-  for await (const bytes of wire) for (const archive of decoder.decode(bytes)) yield pass(archive)
-  for (const archive of decoder.end()) yield pass(archive)
+const reasonOf = (error: unknown): string => (error instanceof BackupError ? error.message : 'a bug in the client')
+
+const openReceiptFile = async ({ target, receiptFile }: FetchOptions): Promise<ReceiptFile | undefined> => {
+  if (receiptFile === false) return undefined
+  if (receiptFile !== undefined) return ReceiptFile.create(receiptFile, false)
+  // Without its archive a receipt there is a leftover: the archive's name was free when the target was opened.
+  return 'file' in target ? ReceiptFile.create(receiptPath(target.file), true) : undefined
 }
 
-const openSink = async (target: FetchTarget, signal: AbortSignal): Promise<Sink> => {
-  if ('file' in target) {
-    const file = await PartFile.create(target.file)
-    return {
-      path: target.file,
-      receive: (archive) => proved(archive, (bytes) => file.write(bytes)),
-      commit: () => file.commit(),
-      discard: () => file.discard(),
-    }
-  }
-  if ('directory' in target) {
-    const staging = await StagingDirectory.create(target.directory)
-    return {
-      path: target.directory,
-      receive: (archive) => extractTar(archive, staging.path, { signal }),
-      commit: () => staging.commit(),
-      discard: () => staging.discard(),
-    }
-  }
-  target.stream.on('error', () => undefined) // every write gets it too, and says so
-  return {
-    path: undefined,
-    receive: (archive) => proved(archive, (bytes) => written(target.stream, bytes, signal)),
-    commit: async () => undefined,
-    discard: async () => undefined,
-  }
+const checkEntries = ({ verdict }: Arrival, entries: number): void => {
+  if (verdict === undefined || verdict.entries === entries) return
+  throw new BackupError(
+    'CLIENT_MISMATCH',
+    `expected ${verdict.entries} members, as the agent says, found ${entries}: what arrived is not what it has sent`,
+    { entries, agentEntries: verdict.entries },
+  )
 }
 
-const proved = async (
-  archive: AsyncIterable<Buffer>,
-  write: (bytes: Buffer) => Promise<void>,
-): Promise<ArchiveFacts> => {
-  const proof = new ArchiveProof()
-  for await (const bytes of archive) {
-    proof.push(bytes)
-    await write(bytes)
-  }
-  return proof.finish()
-}
-
-/** Returns when the bytes are out. A reader that closed its end early (`| head`) is a failed write, not a whole backup. */
-const written = async (stream: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> => {
-  if (stream.destroyed) throw brokenOutput(stream.errored)
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => reject(interrupted(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    stream.write(bytes, (error) => {
-      signal.removeEventListener('abort', onAbort)
-      if (error) reject(brokenOutput(error))
-      else resolve()
-    })
-    if (signal.aborted) onAbort()
+/** Those in the same piece as the end were refused with it; these came while the backup was being made durable. */
+const refuseBytesBehindTheEnd = ({ link }: OpenStream, { verdict }: Arrival): void => {
+  if (verdict === undefined || link.unreadBytes === 0) return
+  throw new BackupError('FRAME_CORRUPT', `expected nothing behind the end frame, found ${link.unreadBytes} bytes`, {
+    bytes: link.unreadBytes,
   })
-}
-
-const brokenOutput = (cause: unknown): BackupError => {
-  const errno = (cause as NodeJS.ErrnoException | null)?.code ?? 'closed'
-  return new BackupError('CLIENT_WRITE', `cannot write to the output: ${errno}`, { errno }, { cause })
 }

@@ -1,13 +1,24 @@
-/** Door of the room `client`: fetch, verify, restore, and sessions recorded and replayed. */
+/** Door of the room `client`: fetch, verify, restore, questions to an agent, and sessions recorded and replayed. */
 
+export {
+  agentStatus,
+  type AskOptions,
+  backupVerdict,
+  cancelBackup,
+  type Ping,
+  pingAgent,
+  type VerdictOptions,
+} from './ask.ts'
+export type { AgentIdentity, AgentStatus, BackupVerdict, RunningJob } from './ask-blocks.ts'
 export {
   type BackupFetch,
   DEFAULT_SILENCE_SECONDS,
   fetchBackup,
-  type FetchOptions,
   type FetchProgress,
-  type FetchTarget,
+  FRAMED_SILENCE_SECONDS,
 } from './fetch.ts'
+export type { FetchOptions } from './fetch-options.ts'
+export type { FetchTarget } from './fetch-sink.ts'
 export type { RecordedSession } from './recorded-session.ts'
 export type { Pieces } from './recorded-session-client.ts'
 export { parseRequestSession, parseSession } from './recorded-session-parser.ts'
@@ -20,6 +31,8 @@ export {
   replaySession,
 } from './recorded-session-replay.ts'
 export { writeSession } from './recorded-session-writer.ts'
-export type { Receipt } from './receipt.ts'
+export type { BackupProof, Receipt } from './receipt.ts'
+export { receiptPath } from './receipt-file.ts'
+export type { ArchiveFormat, StreamEncoding } from './request.ts'
 export { type Restoration, type RestoreOptions, restoreBackup } from './restore.ts'
 export { type Verification, type VerifyOptions, verifyBackup } from './verify.ts'

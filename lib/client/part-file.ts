@@ -1,14 +1,14 @@
 /**
  * A file that has its name only when it is whole.
  *
- *     FILE.part  ──write, write, …──▶  fsync ─▶ rename ─▶ fsync of the directory  ──▶  FILE
+ *     FILE.part  ──write, write, …──▶  seal: fsync  ──▶  commit: rename ─▶ fsync of the directory  ──▶  FILE
  *
- * Whatever happens before the rename leaves no FILE. A `FILE.part` that an earlier,
- * killed run left behind is replaced; should that run still be alive after all, it
- * notices at its own rename that the name is no longer its file.
+ * Whatever happens before the rename leaves no FILE, and neither does a commit that throws.
+ * A `FILE.part` that an earlier, killed run left behind is replaced; should that run still be
+ * alive after all, it notices at its own rename that the name is no longer its file.
  */
 
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -17,26 +17,39 @@ import { BackupError } from '../errors/index.ts'
 /** The receiver's own: nobody else reads a backup. */
 const FILE_MODE = 0o600
 
+export interface PartFileOptions {
+  /** Whether a plain file of that name may be replaced, at the rename. */
+  readonly replace?: boolean
+}
+
+/** Which name the file has now. */
+type State = 'part' | 'sealed' | 'renamed' | 'committed' | 'gone'
+
 export class PartFile {
   readonly #path: string
   readonly #partPath: string
   readonly #handle: FileHandle
-  #open = true
+  readonly #identity: Stats
+  readonly #replace: boolean
+  #state: State = 'part'
 
-  private constructor(path: string, partPath: string, handle: FileHandle) {
+  private constructor(path: string, partPath: string, handle: FileHandle, identity: Stats, replace: boolean) {
     this.#path = path
     this.#partPath = partPath
     this.#handle = handle
+    this.#identity = identity
+    this.#replace = replace
   }
 
   /** @throws BackupError `CLIENT_TARGET` when FILE exists already, `CLIENT_WRITE` when it cannot be made */
-  static async create(path: string): Promise<PartFile> {
-    await refuseExisting(path)
+  static async create(path: string, { replace = false }: PartFileOptions = {}): Promise<PartFile> {
+    await refuseExisting(path, replace)
     const partPath = `${path}.part`
     try {
       await unlink(partPath).catch(ignoreMissing)
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-      return new PartFile(path, partPath, await open(partPath, flags, FILE_MODE))
+      const handle = await open(partPath, flags, FILE_MODE)
+      return new PartFile(path, partPath, handle, await handle.stat(), replace)
     } catch (cause) {
       throw cannotWrite(partPath, cause)
     }
@@ -51,36 +64,55 @@ export class PartFile {
     }
   }
 
-  /** Makes the bytes durable, then gives the file its name. */
-  async commit(): Promise<void> {
+  /** Makes the bytes durable, and checks that the file can be given its name. */
+  async seal(): Promise<void> {
     try {
       await this.#handle.sync()
-      const [ours, named] = [await this.#handle.stat(), await lstat(this.#partPath).catch(ignoreMissing)]
-      if (named?.ino !== ours.ino || named.dev !== ours.dev) {
+      if (!(await this.#isAt(this.#partPath))) {
         throw new BackupError('CLIENT_TARGET', `${this.#partPath} was replaced by another run`, {
           path: this.#partPath,
         })
       }
-      await refuseExisting(this.#path)
-      await rename(this.#partPath, this.#path)
-      this.#open = false
-      await this.#handle.close()
-      await syncDirectory(dirname(this.#path))
+      await refuseExisting(this.#path, this.#replace)
+      this.#state = 'sealed'
     } catch (cause) {
       throw cause instanceof BackupError ? cause : cannotWrite(this.#path, cause)
     }
   }
 
+  /** Gives the file its name, so that the name survives a power cut too. Seals it first where that is not done. */
+  async commit(): Promise<void> {
+    if (this.#state === 'part') await this.seal()
+    try {
+      await this.#handle.close()
+      await rename(this.#partPath, this.#path)
+      this.#state = 'renamed'
+      await syncDirectory(dirname(this.#path))
+      this.#state = 'committed'
+    } catch (cause) {
+      throw cannotWrite(this.#path, cause)
+    }
+  }
+
   /** Removes what was written; does nothing after a commit. Never throws: the reason for calling it counts. */
   async discard(): Promise<void> {
-    if (!this.#open) return
-    this.#open = false
-    const [ours, named] = await Promise.all([
-      this.#handle.stat().catch(() => undefined),
-      lstat(this.#partPath).catch(() => undefined),
-    ])
-    await this.#handle.close().catch(() => undefined)
-    if (ours !== undefined && named?.ino === ours.ino) await unlink(this.#partPath).catch(() => undefined)
+    if (this.#state !== 'committed') await this.withdraw()
+  }
+
+  /** Removes what was written, after a commit too. Never throws. */
+  async withdraw(): Promise<void> {
+    const state = this.#state
+    if (state === 'gone') return
+    this.#state = 'gone'
+    const path = state === 'renamed' || state === 'committed' ? this.#path : this.#partPath
+    if (await this.#isAt(path).catch(() => false)) await unlink(path).catch(() => undefined)
+    await this.#handle.close().catch(() => undefined) // it may be closed already
+  }
+
+  /** Whether what lies there is our file, and not another run's. */
+  async #isAt(path: string): Promise<boolean> {
+    const found = await lstat(path).catch(ignoreMissing)
+    return found?.ino === this.#identity.ino && found.dev === this.#identity.dev
   }
 }
 
@@ -94,8 +126,9 @@ export const syncDirectory = async (path: string): Promise<void> => {
   }
 }
 
-const refuseExisting = async (path: string): Promise<void> => {
-  if ((await lstat(path).catch(ignoreMissing)) === undefined) return
+const refuseExisting = async (path: string, replace: boolean): Promise<void> => {
+  const found = await lstat(path).catch(ignoreMissing)
+  if (found === undefined || (replace && found.isFile())) return
   throw new BackupError(
     'CLIENT_TARGET',
     `${path} exists already`,

@@ -1,47 +1,176 @@
 /**
  * What the client can say about a backup that it has received whole.
  *
- * Pure. The field names are what `--json` prints, so scripts count on them.
+ * It is what `--json` prints and what lies beside the archive as `FILE.receipt`, so scripts
+ * and later versions count on the field names. It says nothing about places: the two files
+ * may be moved together.
+ *
+ * Pure. A receipt is read back strictly: one that says less, or other things, proves nothing.
  */
 
-import type { ArchiveFacts } from '../archive/index.ts'
-import type { EncodingName } from '../encodings/index.ts'
+import type { ArchiveFacts, Coordinates, LogSequenceNumbers } from '../archive/index.ts'
+import { BackupError } from '../errors/index.ts'
+import type { CompleteBlock, SessionFacts } from '../protocol/index.ts'
+import type { ArchiveFormat, Dialogue, StreamEncoding } from './request.ts'
+
+/** Version of the form below. */
+export const RECEIPT_VERSION = 1
+
+/**
+ * What a backup is known whole by. `agent-verdict`: the agent's own word that the backup program has succeeded, and its
+ * digest of what it has sent. `archive`: the archive's own end and metadata alone.
+ */
+export type BackupProof = 'agent-verdict' | 'archive'
 
 export interface Receipt {
+  readonly receipt: typeof RECEIPT_VERSION
   readonly status: 'COMPLETE'
-  /** The file or directory that holds the backup; absent when it went to standard output. */
-  readonly path?: string
+  readonly proof: BackupProof
   readonly sid: string | undefined
-  readonly encoding: EncodingName
+  /** Product and version of the agent. */
+  readonly agent: string | undefined
+  /** Version of the protocol that was spoken. */
+  readonly protocol: string
+  readonly format: ArchiveFormat
+  readonly encoding: StreamEncoding
   /** Bytes of the archive, before encoding. */
   readonly bytes: number
   /** Digest of exactly these bytes, hexadecimal. */
   readonly sha256: string
+  /** Members of the archive, directories included. */
+  readonly entries: number
   /** Files in the archive. */
   readonly files: number
   readonly engine: string
   readonly engineVersion: string | undefined
   /** Where to go on in the binary log; empty when the server writes none. */
-  readonly coordinates: ArchiveFacts['coordinates']
-  readonly lsn: ArchiveFacts['lsn']
+  readonly coordinates: Coordinates
+  readonly lsn: LogSequenceNumbers
+  /** Tablespaces that the agent filled up with zeros, and by how many bytes in all; absent when it did not say. */
+  readonly paddedFiles: number | undefined
+  readonly paddedBytes: number | undefined
+  /** When the last byte had arrived, ISO 8601. */
+  readonly finishedAt: string
   readonly seconds: number
 }
 
-/** Digest and time as measured by who received the bytes, the rest from the archive itself. */
-export const makeReceipt = (
-  facts: ArchiveFacts,
-  measured: Pick<Receipt, 'sid' | 'encoding' | 'sha256' | 'seconds'> & { readonly path: string | undefined },
-): Receipt => ({
-  status: 'COMPLETE',
-  ...(measured.path === undefined ? {} : { path: measured.path }),
-  sid: measured.sid,
-  encoding: measured.encoding,
-  bytes: facts.bytes,
-  sha256: measured.sha256,
-  files: facts.files,
-  engine: facts.engine,
-  engineVersion: facts.mark?.engineVersion,
-  coordinates: facts.coordinates,
-  lsn: facts.lsn,
-  seconds: measured.seconds,
-})
+/** What is known beside the archive itself. */
+export interface Received extends Pick<Receipt, 'sid' | 'format' | 'encoding' | 'sha256' | 'finishedAt' | 'seconds'> {
+  readonly dialogue: Dialogue
+  readonly session: SessionFacts | undefined
+  readonly verdict: CompleteBlock | undefined
+}
+
+/** Digest and time as measured by who received the bytes, the engine as the agent says, the rest from the archive itself. */
+export const makeReceipt = (facts: ArchiveFacts, received: Received): Receipt => {
+  const { session, verdict, sid, format, encoding, sha256, finishedAt, seconds } = received
+  return {
+    receipt: RECEIPT_VERSION,
+    status: 'COMPLETE',
+    proof: verdict === undefined ? 'archive' : 'agent-verdict',
+    sid,
+    agent: session?.agent ?? facts.mark?.product,
+    protocol: received.dialogue,
+    format,
+    encoding,
+    bytes: facts.bytes,
+    sha256,
+    entries: facts.members,
+    files: facts.files,
+    engine: session?.engine ?? facts.engine,
+    engineVersion: session?.engineVersion ?? facts.mark?.engineVersion,
+    coordinates: facts.coordinates,
+    lsn: facts.lsn,
+    paddedFiles: verdict?.paddedFiles,
+    paddedBytes: verdict?.paddedBytes,
+    finishedAt,
+    seconds,
+  }
+}
+
+/** As it stands in a file: for machines, and for the person who opens it. */
+export const writeReceiptText = (receipt: Receipt): string => `${JSON.stringify(receipt, null, 2)}\n`
+
+type Form = (value: unknown) => boolean
+
+const oneOf =
+  (...values: readonly unknown[]): Form =>
+  (value) =>
+    values.includes(value)
+const matching =
+  (form: RegExp): Form =>
+  (value) =>
+    typeof value === 'string' && form.test(value)
+const text: Form = (value) => typeof value === 'string'
+const count: Form = (value) => Number.isSafeInteger(value) && (value as number) >= 0
+const optional =
+  (form: Form): Form =>
+  (value) =>
+    value === undefined || form(value)
+const fields =
+  (forms: Readonly<Record<string, Form>>): Form =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries(forms).every(([key, form]) => form(ownValue(value, key)))
+
+const ownValue = (value: object, key: string): unknown =>
+  Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
+
+const FORMS: Readonly<Record<keyof Receipt, Form>> = {
+  receipt: oneOf(RECEIPT_VERSION),
+  status: oneOf('COMPLETE'),
+  proof: oneOf('agent-verdict' satisfies BackupProof, 'archive' satisfies BackupProof),
+  sid: optional(text),
+  agent: optional(text),
+  protocol: text,
+  format: oneOf('tar' satisfies ArchiveFormat, 'xbstream' satisfies ArchiveFormat),
+  encoding: oneOf(...(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[])),
+  bytes: count,
+  sha256: matching(/^[0-9a-f]{64}$/),
+  entries: count,
+  files: count,
+  engine: text,
+  engineVersion: optional(text),
+  coordinates: fields({ binlogFile: optional(text), binlogPosition: optional(count), gtid: optional(text) }),
+  lsn: fields({
+    from: optional(matching(/^[0-9]{1,20}$/)),
+    to: optional(matching(/^[0-9]{1,20}$/)),
+    last: optional(matching(/^[0-9]{1,20}$/)),
+  }),
+  paddedFiles: optional(count),
+  paddedBytes: optional(count),
+  finishedAt: (value) => text(value) && !Number.isNaN(Date.parse(value as string)),
+  seconds: (value) => typeof value === 'number' && value >= 0,
+}
+
+/**
+ * Reads a receipt back. Fields that this version does not know are skipped.
+ *
+ * @param path for messages
+ * @throws BackupError `CLIENT_RECEIPT`
+ */
+export const parseReceipt = (json: string, path: string): Receipt => {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch (cause) {
+    throw noReceipt(path, 'it is not JSON', cause)
+  }
+  if (!fields({})(value)) throw noReceipt(path, 'it is not a JSON object')
+  const receipt = value as object
+  for (const [key, form] of Object.entries(FORMS)) {
+    const found = ownValue(receipt, key)
+    if (form(found)) continue
+    const shown = found === undefined ? 'nothing' : JSON.stringify(found).slice(0, 80)
+    throw noReceipt(path, `it says ${shown} as its ${key}`)
+  }
+  return Object.fromEntries(Object.keys(FORMS).map((key) => [key, ownValue(receipt, key)])) as unknown as Receipt
+}
+
+export const noReceipt = (path: string, why: string, cause?: unknown): BackupError =>
+  new BackupError('CLIENT_RECEIPT', `${path} is no receipt of this version: ${why}`, { path }, { cause, hint: AWAY })
+
+/** A damaged receipt says nothing against the archive. */
+const AWAY = 'move it away to check the archive by its own end and metadata alone, or update this program'

@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { BackupError } from '../errors/index.ts'
 import type { SessionStep } from './recorded-session.ts'
 import type { Conversation } from './recorded-session-conversation.ts'
-import { fillPassword } from './recorded-session-text.ts'
+import { filled, type PlaceholderValues } from './recorded-session-text.ts'
 import { interrupted } from './request-connection.ts'
 
 /**
@@ -24,7 +24,7 @@ export type Pieces = 'recorded' | 'whole' | 'bytes' | { readonly cutAt: number }
 export class ClientHalf {
   readonly #conversation: Conversation
   readonly #pieces: Pieces
-  readonly #password: string | undefined
+  #values: PlaceholderValues
   readonly #signal: AbortSignal
   #unsent: Buffer[] = []
   #sentBytes = 0
@@ -32,7 +32,7 @@ export class ClientHalf {
   constructor(conversation: Conversation, pieces: Pieces, password: string | undefined, signal: AbortSignal) {
     this.#conversation = conversation
     this.#pieces = pieces
-    this.#password = password
+    this.#values = { password }
     this.#signal = signal
   }
 
@@ -40,11 +40,16 @@ export class ClientHalf {
     return this.#sentBytes
   }
 
+  /** Tells what was counted of a stream, for the receipt. */
+  know(values: PlaceholderValues): void {
+    this.#values = { ...this.#values, ...values }
+  }
+
   /** Takes one step of the client; bytes wait for the end of their write. */
   async play(step: SessionStep): Promise<void> {
     switch (step.kind) {
       case 'send':
-        this.#unsent.push(fillPassword(step.text, this.#password ?? ''))
+        this.#unsent.push(filled(step.text, this.#values))
         return
       case 'cut':
       case 'pause':

@@ -2,17 +2,23 @@
  * Compares what the agent said with what the recording expects, a line at a time.
  *
  * Outside placeholders every byte counts. `{sid}` takes what it first meets and wants
- * the same from then on. Pure.
+ * the same from then on; `{bytes}` and `{sha256}` want what was counted. Pure.
  */
 
 import type { PlaceholderName, WireText } from './recorded-session.ts'
+import type { PlaceholderValues } from './recorded-session-text.ts'
 
 export class LineMatcher {
-  readonly #password: string | undefined
+  #values: PlaceholderValues
   #sid: string | undefined
 
   constructor(password?: string) {
-    this.#password = password
+    this.#values = { password }
+  }
+
+  /** Tells what was counted of a stream. */
+  know(values: PlaceholderValues): void {
+    this.#values = { ...this.#values, ...values }
   }
 
   /** The session's id, once a line has told it. */
@@ -40,7 +46,9 @@ export class LineMatcher {
       case 'sid':
         return this.#sid === undefined ? '(?<sid>[^\\n]+)' : quoted(this.#sid)
       case 'password':
-        return quoted(Buffer.from(this.#password ?? '').toString('latin1'))
+      case 'bytes':
+      case 'sha256':
+        return quoted(Buffer.from(this.#values[placeholder] ?? '').toString('latin1'))
     }
   }
 }

@@ -8,7 +8,9 @@
 
 import { BackupError } from '../errors/index.ts'
 import {
+  type ExpectedEndLine,
   type ExpectedMember,
+  type ExpectedStream,
   type RecordedSession,
   SESSION_FORMAT,
   SESSION_MAGIC,
@@ -22,7 +24,10 @@ import { parseWireText } from './recorded-session-text.ts'
 const MAX_PAUSE_MILLISECONDS = 60_000
 
 /** What may still come, in this order; `end` is final. */
-type Phase = 'talk' | 'half-closed' | 'stream' | 'end'
+type Phase = 'talk' | 'half-closed' | 'stream' | 'receipt' | 'end'
+
+/** What these stand for is counted when the stream has come. */
+const COUNTED: ReadonlySet<string> = new Set(['bytes', 'sha256'])
 
 /**
  * @param file names the text in messages
@@ -52,6 +57,8 @@ class SessionParser {
   #line = 0
   #phase: Phase = 'talk'
   #members: ExpectedMember[] = []
+  #endLines: ExpectedEndLine[] = []
+  #stream: ExpectedStream | undefined
   #partialAnswer = false // an answer without a newline is the last thing an agent says
 
   constructor(file: string | undefined) {
@@ -78,6 +85,11 @@ class SessionParser {
   }
 
   expectEnd(): void {
+    const receipt = this.steps.find(({ kind }) => kind === 'receipt')
+    if (receipt !== undefined && this.#stream === undefined) {
+      this.#line = receipt.line
+      this.#fail('expected <stream before >receipt')
+    }
     if (this.#phase !== 'end') this.#fail('expected <fin or <reset as the last line, found the end of the file')
   }
 
@@ -104,9 +116,10 @@ class SessionParser {
   #readSend(text: string): void {
     const wire = this.#wireText(text)
     this.#expectTalking('the client closed its half before')
+    const allowed = this.#phase === 'receipt' ? ['sid', 'bytes', 'sha256'] : ['password']
     for (const part of wire) {
-      if (!Buffer.isBuffer(part) && part.placeholder !== 'password') {
-        this.#fail(`the client cannot send {${part.placeholder}}, only {password}`)
+      if (!Buffer.isBuffer(part) && !allowed.includes(part.placeholder)) {
+        this.#fail(`the client cannot send {${part.placeholder}}, only {${allowed.join('}, {')}}`)
       }
     }
     this.steps.push({ kind: 'send', line: this.#line, text: wire })
@@ -114,15 +127,31 @@ class SessionParser {
 
   #readAnswer(text: string): void {
     const wire = this.#wireText(text)
-    if (this.#phase === 'stream') this.#fail('expected <member, <fin or <reset after a stream')
+    if (this.#phase === 'stream' || this.#phase === 'receipt') this.#fail(AFTER_A_STREAM)
     if (this.#partialAnswer) this.#fail('expected <fin or <reset: the answer before has no newline')
+    if (wire.some((part) => !Buffer.isBuffer(part) && COUNTED.has(part.placeholder))) {
+      this.#fail('expected {bytes} and {sha256} behind a stream only')
+    }
+    this.#partialAnswer = !this.#isWholeLine(wire)
+    this.steps.push({ kind: 'answer', line: this.#line, text: wire })
+  }
+
+  #readEndLine(text: string): void {
+    if (this.#phase !== 'stream') this.#fail('expected <stream before <end')
+    if (this.#stream?.encoding !== 'framed') this.#fail('only a stream in frames has an end frame')
+    const wire = this.#wireText(text)
+    if (!this.#isWholeLine(wire)) this.#fail('expected \\n at the end of a line of a block')
+    this.#endLines.push({ line: this.#line, text: wire })
+  }
+
+  /** Whether the text ends with its newline; it may hold no other. */
+  #isWholeLine(wire: WireText): boolean {
     const last = wire.at(-1)
     const bytes = Buffer.concat(wire.filter((part) => Buffer.isBuffer(part)))
     const newlineAt = bytes.indexOf(10)
-    if (newlineAt !== -1 && newlineAt !== bytes.length - 1) this.#fail('expected one \\n in an answer, at its end')
-    this.#partialAnswer = !Buffer.isBuffer(last) || last.at(-1) !== 10
-    if (newlineAt !== -1 && this.#partialAnswer) this.#fail('expected one \\n in an answer, at its end')
-    this.steps.push({ kind: 'answer', line: this.#line, text: wire })
+    const isWhole = Buffer.isBuffer(last) && last.at(-1) === 10
+    const isOnly = newlineAt === -1 || (newlineAt === bytes.length - 1 && isWhole)
+    return isOnly ? isWhole : this.#fail('expected one \\n in an answer, at its end')
   }
 
   #readDirective(line: string): void {
@@ -148,15 +177,28 @@ class SessionParser {
         this.steps.push({ kind: 'half-close', line: this.#line })
         this.#phase = 'half-closed'
         return
+      case '>receipt':
+        if (this.#phase === 'stream' && this.#stream?.encoding !== 'framed') {
+          this.#fail('only a stream in frames is answered with a receipt')
+        }
+        if (this.#phase === 'receipt') this.#fail('expected one >receipt')
+        if (this.#phase !== 'stream') this.#expectTalking('the client closed its half before')
+        this.#bare(word, rest)
+        this.steps.push({ kind: 'receipt', line: this.#line })
+        this.#phase = 'receipt'
+        return
       case '<stream': {
-        if (this.#phase === 'stream') this.#fail('expected one stream')
+        if (this.#stream !== undefined) this.#fail('expected one stream')
+        if (this.#phase === 'receipt') this.#fail('expected <stream before >receipt')
         if (this.#partialAnswer) this.#fail('expected <fin or <reset: the answer before has no newline')
-        this.#members = []
-        const expected = parseStreamLine(rest, this.#members, this.#fail)
-        this.steps.push({ kind: 'stream', line: this.#line, expected })
+        this.#stream = parseStreamLine(rest, { memberList: this.#members, endLines: this.#endLines }, this.#fail)
+        this.steps.push({ kind: 'stream', line: this.#line, expected: this.#stream })
         this.#phase = 'stream'
         return
       }
+      case '<end':
+        this.#readEndLine(line.slice('<end '.length))
+        return
       case '<member':
         if (this.#phase !== 'stream') this.#fail('expected <stream before <member')
         this.#members.push(parseMemberLine(line.slice('<member '.length), this.#line, this.#fail))
@@ -169,14 +211,14 @@ class SessionParser {
         return
       default:
         this.#fail(
-          `expected "# ", "> ", "< ", >cut, >pause, >half-close, <stream, <member, <fin or <reset, found ${JSON.stringify(line.slice(0, 40))}`,
+          `expected "# ", "> ", "< ", >cut, >pause, >half-close, >receipt, <stream, <member, <end, <fin or <reset, found ${JSON.stringify(line.slice(0, 40))}`,
         )
     }
   }
 
   #expectTalking(why: string): void {
-    if (this.#phase === 'stream') this.#fail('expected <member, <fin or <reset after a stream')
-    if (this.#phase !== 'talk') this.#fail(why)
+    if (this.#phase === 'stream') this.#fail(AFTER_A_STREAM)
+    if (this.#phase !== 'talk' && this.#phase !== 'receipt') this.#fail(why)
   }
 
   #bare(word: string, rest: readonly string[]): void {
@@ -193,6 +235,8 @@ class SessionParser {
     throw new BackupError('SESSION_FILE_INVALID', `${where}: ${problem}`, { line: this.#line })
   }
 }
+
+const AFTER_A_STREAM = 'expected <member, <end, >receipt, <fin or <reset after a stream'
 
 /** Looks at the client's bytes as the agent will see them, in lines, wherever the file breaks them. */
 const refuseClearPassword = (steps: readonly SessionStep[], fail: (line: number) => never): void => {

@@ -2,15 +2,22 @@
  * Records a session: sends a client's half to an agent and writes down all that it answers.
  *
  * What differs from run to run becomes a placeholder: the id that the agent made up, the
- * versions in its word for success, a password, and whatever the caller says. Of a stream
- * it keeps what must hold of it, not the bytes. Format: `recorded-session.ts`.
+ * versions in its word for success, times, a password, and whatever the caller says. Of a
+ * stream it keeps what must hold of it, not the bytes. Format: `recorded-session.ts`.
  */
 
 import { PRODUCT_VERSION } from '../config/index.ts'
-import { DEFAULT_ENCODING, encodingFromMime, type EncodingName } from '../encodings/index.ts'
+import { DEFAULT_ENCODING, encodingFromMime, FRAMED_MIME } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { AnswerReader } from '../protocol/index.ts'
-import type { ExpectedStream, PlaceholderName, RecordedSession, SessionStep, WireText } from './recorded-session.ts'
+import { AnswerReader, type KvBlock, KvBlockParser } from '../protocol/index.ts'
+import type {
+  ExpectedStream,
+  PlaceholderName,
+  RecordedSession,
+  SessionEncoding,
+  SessionStep,
+  WireText,
+} from './recorded-session.ts'
 import { ClientHalf, requirePassword } from './recorded-session-client.ts'
 import { Conversation } from './recorded-session-conversation.ts'
 import { DEFAULT_REPLAY_SILENCE_SECONDS } from './recorded-session-replay.ts'
@@ -63,9 +70,15 @@ export const recordSession = async (request: RecordedSession, options: RecordOpt
   })
   try {
     const client = new ClientHalf(conversation, 'recorded', password, signal)
-    for (const step of asked) await client.play(step)
+    const receiptAt = asked.findIndex(({ kind }) => kind === 'receipt')
+    const [talk, receipt] = receiptAt === -1 ? [asked, []] : [asked.slice(0, receiptAt), asked.slice(receiptAt)]
+    for (const step of talk) await client.play(step)
     await client.flush()
-    const answer = await readAnswer(conversation, askedPairs(asked), options)
+    const answer = await readAnswer(conversation, askedPairs(talk), options, async (facts, sid) => {
+      client.know({ bytes: String(facts.bytes), sha256: facts.sha256, sid })
+      for (const step of receipt) await client.play(step)
+      await client.flush()
+    })
     const header: Loose[] = [
       {
         kind: 'comment',
@@ -73,62 +86,84 @@ export const recordSession = async (request: RecordedSession, options: RecordOpt
       },
       ...(answer.mark === undefined ? [] : [{ kind: 'comment' as const, text: `answered by ${answer.mark}` }]),
     ]
-    const talkAt = asked.findIndex((step) => step.kind !== 'comment')
-    const steps = [...asked.slice(0, talkAt), ...header, ...asked.slice(talkAt), ...answer.steps]
+    const talkAt = talk.findIndex((step) => step.kind !== 'comment')
+    const { end } = answer
+    const steps = [...talk.slice(0, talkAt), ...header, ...talk.slice(talkAt), ...answer.steps, ...receipt, end]
     return { steps: steps.map((step, index) => ({ ...step, line: index + 2 })) }
   } finally {
     conversation.close()
   }
 }
 
-const CLIENT_HALF: ReadonlySet<string> = new Set(['comment', 'send', 'cut', 'pause', 'half-close'])
+const CLIENT_HALF: ReadonlySet<string> = new Set(['comment', 'send', 'cut', 'pause', 'half-close', 'receipt'])
 
 const isOldHeader = (step: SessionStep): boolean => step.kind === 'comment' && HEADER_WORDS.test(step.text)
 
+/** @param answerStream says the receipt, when a whole stream in frames has come */
 const readAnswer = async (
   conversation: Conversation,
   asked: ReadonlyMap<string, string>,
   options: RecordOptions,
-): Promise<{ steps: Loose[]; mark: string | undefined }> => {
-  const lines: Buffer[] = []
-  const isStream = await readHead(conversation, lines)
-  const isSending = isStream
-  const steps: Loose[] = lines.map((line) => ({
-    kind: 'answer',
-    text: withPlaceholders(line, asked, isSending, options),
-  }))
+  answerStream: (facts: StreamFacts, sid: string | undefined) => Promise<void>,
+): Promise<{ steps: Loose[]; end: Loose; mark: string | undefined }> => {
+  const { lines, isReady, sid, isStream } = await readHead(conversation)
+  const spelled = (line: Buffer): WireText => withPlaceholders(line, asked, isReady, options)
   let mark: string | undefined
+  const steps: Loose[] = []
   if (isStream) {
     const encoding = askedEncoding(asked)
     const blockBytes = askedBlockBytes(asked, encoding)
     const inspector = new StreamInspector(encoding, blockBytes)
-    for await (const chunk of conversation.rest()) inspector.push(chunk)
+    for await (const chunk of conversation.rest()) {
+      inspector.push(chunk)
+      if (inspector.ended) break // the agent waits for the receipt
+    }
     const facts = inspector.finish()
     if (facts.mark !== undefined) {
       mark = `${facts.mark.product}, engine ${facts.mark.engine} ${facts.mark.engineVersion}`
     }
-    steps.push({ kind: 'stream', expected: expectedOf(facts, encoding, blockBytes, options.digest === true) })
-  } else {
-    for (let line = await conversation.line(); line !== undefined; line = await conversation.line()) {
-      steps.push({ kind: 'answer', text: withPlaceholders(line, asked, false, options) })
-    }
+    steps.push({ kind: 'stream', expected: expectedOf(facts, encoding, blockBytes, spelled, options.digest === true) })
+    await answerStream(facts, sid)
   }
-  steps.push({ kind: 'end', how: conversation.ended === 'reset' ? 'reset' : 'fin' })
-  return { steps, mark }
+  for (let line = await conversation.line(); line !== undefined; line = await conversation.line()) {
+    if (isStream) throw new BackupError('FRAME_CORRUPT', 'expected nothing behind the end frame, found more')
+    lines.push(line)
+  }
+  const answers = lines.map((line) => ({ kind: 'answer' as const, text: spelled(line) }))
+  return {
+    steps: [...answers, ...steps],
+    end: { kind: 'end', how: conversation.ended === 'reset' ? 'reset' : 'fin' },
+    mark,
+  }
 }
 
-/** Reads lines as long as they make up the agent's answer. @returns whether a stream follows */
-const readHead = async (conversation: Conversation, lines: Buffer[]): Promise<boolean> => {
-  const reader = new AnswerReader()
+/** What comes before a stream, or instead of one as far as it was looked at. */
+interface Head {
+  readonly lines: Buffer[]
+  readonly isReady: boolean
+  readonly sid: string | undefined
+  readonly isStream: boolean
+}
+
+/** Reads lines as long as they make up the agent's answer: up to the block that says whether a stream follows. */
+const readHead = async (conversation: Conversation): Promise<Head> => {
+  const lines: Buffer[] = []
+  let reader: AnswerReader | KvBlockParser = new AnswerReader()
+  let isReady = false
   for (;;) {
     const line = await conversation.line()
-    if (line === undefined) return false
+    if (line === undefined) return { lines, isReady, sid: undefined, isStream: false }
     lines.push(line)
     try {
-      const answer = reader.push(line)
-      if (answer !== undefined) return answer.ready && answer.block.get('status') === 'SENDING'
+      const answer: { readonly block: KvBlock } | undefined = reader.push(line)
+      if (reader instanceof AnswerReader) isReady = reader.ready
+      if (answer === undefined) continue
+      const status = answer.block.get('status')
+      if (isReady && status === 'ACCEPTED') reader = new KvBlockParser()
+      else return { lines, isReady, sid: answer.block.get('sid'), isStream: isReady && status === 'SENDING' }
     } catch (error) {
-      if (error instanceof BackupError) return false // whatever it says, it is written down as it stands
+      // Whatever it says, it is written down as it stands.
+      if (error instanceof BackupError) return { lines, isReady, sid: undefined, isStream: false }
       throw error
     }
   }
@@ -148,36 +183,59 @@ const askedPairs = (steps: readonly SessionStep[]): ReadonlyMap<string, string> 
   return pairs
 }
 
-const askedEncoding = (asked: ReadonlyMap<string, string>): EncodingName => {
+const askedEncoding = (asked: ReadonlyMap<string, string>): SessionEncoding => {
   const mime = asked.get('agent-stream-encoding') ?? ''
+  if (mime.toLowerCase() === FRAMED_MIME) return 'framed'
   return mime === '' ? DEFAULT_ENCODING : encodingFromMime(mime)
 }
 
-const askedBlockBytes = (asked: ReadonlyMap<string, string>, encoding: EncodingName): number | undefined => {
+const askedBlockBytes = (asked: ReadonlyMap<string, string>, encoding: SessionEncoding): number | undefined => {
   const text = asked.get('agent-stream-block-size') ?? ''
   return encoding === 'uuencode' && /^\d{1,9}$/.test(text) ? Number(text) : undefined
 }
 
 const expectedOf = (
   facts: StreamFacts,
-  encoding: EncodingName,
+  encoding: SessionEncoding,
   blockBytes: number | undefined,
+  spelled: (line: Buffer) => WireText,
   digest: boolean,
 ): ExpectedStream => {
+  const { archive, frames, members, bytes, sha256, mark } = facts
+  const endLines = facts.endLines.map((line) => ({ line: 0, text: endLine(line, facts) ?? spelled(line) }))
   // How far a stream came before it was cut is chance; that it was cut is not.
-  if (facts.archive === 'cut') return { encoding, blockBytes, archive: 'cut', memberList: [] }
-  const { members, bytes, sha256, mark } = facts
+  if (archive === 'cut') return { encoding, blockBytes, archive, frames, memberList: [], endLines }
   return {
     encoding,
     blockBytes,
-    archive: 'whole',
+    archive,
+    frames,
     engine: mark?.engine,
     members: members.length,
     bytes,
     sha256: digest ? sha256 : undefined,
     memberList: members.length > MAX_LISTED_MEMBERS ? [] : members.map(listed),
+    endLines,
   }
 }
+
+/** A line of an end frame about the archive: what was counted here. How much of a failed one was made is chance. */
+const endLine = (line: Buffer, { archive, bytes, sha256 }: StreamFacts): WireText | undefined => {
+  switch (line.toString('latin1')) {
+    case `bytes=${bytes}\n`:
+      if (archive === 'whole') return between('bytes=', 'bytes')
+      break
+    case `sha256=${sha256}\n`:
+      return between('sha256=', 'sha256')
+  }
+  return archive === 'cut' && line.toString('latin1').startsWith('bytes=') ? between('bytes=', 'text') : undefined
+}
+
+const between = (key: string, placeholder: PlaceholderName): WireText => [
+  Buffer.from(key),
+  { placeholder },
+  Buffer.from('\n'),
+]
 
 const listed = ({ type, path, sizeBytes }: StreamFacts['members'][number]): ExpectedStream['memberList'][number] =>
   type === 'directory' ? { line: 0, type, path } : { line: 0, type: 'file', path, sizeBytes }
@@ -186,7 +244,7 @@ const listed = ({ type, path, sizeBytes }: StreamFacts['members'][number]): Expe
 const withPlaceholders = (
   line: Buffer,
   asked: ReadonlyMap<string, string>,
-  isSending: boolean,
+  isReady: boolean,
   { password, hide = [] }: RecordOptions,
 ): WireText => {
   let text: WireText = [line]
@@ -194,9 +252,15 @@ const withPlaceholders = (
     text = replaced(text, literal(secret), 'password')
   for (const own of hide.filter((value) => value !== '')) text = replaced(text, literal(own), 'text')
   if ((asked.get('sid') ?? '') === '') text = replaced(text, /(?<=^sid=)[^\n]+/g, 'sid')
-  if (isSending) text = replaced(text, /\d+\.\d+\.\d+[-+~.\w]*/g, 'version')
-  return text
+  if (!isReady) return text
+  text = replaced(text, OF_THE_MOMENT, 'text')
+  // The version of the protocol is part of it.
+  return line.toString('latin1').startsWith('protocol=') ? text : replaced(text, /\d+\.\d+\.\d+[-+~.\w]*/g, 'version')
 }
+
+/** Values that are others at every moment, or on every host: of the agent's blocks, not of an end frame. */
+const OF_THE_MOMENT =
+  /(?<=^(?:uptime|history|job|peer|state|stage|seconds|bytes|sent|files|percent|eta|spilled|started|ended)=)[^\n]+/g
 
 const literal = (value: string): RegExp =>
   new RegExp(

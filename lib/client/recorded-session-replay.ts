@@ -146,6 +146,7 @@ class Replaying {
       case 'cut':
       case 'pause':
       case 'half-close':
+      case 'receipt': // it stands behind the stream, and that was read
         return this.#client.play(step)
       case 'answer':
         await this.#client.flush()
@@ -174,7 +175,10 @@ class Replaying {
     const inspector = new StreamInspector(expected.encoding, expected.blockBytes)
     const wanted = `a stream encoded as ${expected.encoding} with ${AN_ARCHIVE[expected.archive]}`
     try {
-      for await (const chunk of this.#conversation.rest()) inspector.push(chunk)
+      for await (const chunk of this.#conversation.rest()) {
+        inspector.push(chunk)
+        if (inspector.ended) break // the agent waits for the receipt
+      }
       this.#stream = inspector.finish()
     } catch (error) {
       if (!(error instanceof BackupError)) throw error
@@ -182,6 +186,31 @@ class Replaying {
       this.#differs({ line, expected: wanted, found: error.message, cause: error })
     }
     for (const difference of streamDifferences(line, expected, this.#stream)) this.#differs(difference)
+    this.#expectEndLines(line, expected, this.#stream)
+  }
+
+  /** The block in the end frame, and what it says about the archive that came. */
+  #expectEndLines(line: number, { endLines }: ExpectedStream, facts: StreamFacts): void {
+    const counted = { bytes: String(facts.bytes), sha256: facts.sha256 }
+    this.#matcher.know(counted)
+    this.#client.know({ ...counted, sid: this.#matcher.sid })
+    if (endLines.length === 0) return
+    for (const [index, want] of endLines.entries()) {
+      const expected = `"${spellWireText(want.text)}" in the end frame`
+      const found = facts.endLines[index]
+      if (found === undefined) this.#differs({ line: want.line, expected, found: 'no more lines' })
+      if (!this.#matcher.matches(want.text, found)) {
+        this.#differs({
+          line: want.line,
+          expected,
+          found: show(found),
+          after: Buffer.concat(facts.endLines.slice(index + 1)),
+        })
+      }
+    }
+    const extra = facts.endLines[endLines.length]
+    if (extra === undefined) return
+    this.#differs({ line, expected: `${endLines.length} lines in the end frame`, found: `one more, ${show(extra)}` })
   }
 
   async #expectEnd({ line, how }: Extract<SessionStep, { kind: 'end' }>): Promise<void> {
@@ -211,15 +240,15 @@ class Replaying {
   }
 }
 
-const AN_ARCHIVE = { whole: 'a whole archive', cut: 'an archive cut where every tar refuses it' } as const
+const AN_ARCHIVE = { whole: 'a whole archive', cut: 'an archive that is cut and shows it' } as const
 
-const isVerdictOnStream = ({ code }: BackupError): boolean =>
-  code.startsWith('ENCODING_') || code.startsWith('ARCHIVE_')
+const isVerdictOnStream = ({ code }: BackupError): boolean => /^(?:ENCODING|FRAME|ARCHIVE|PROTOCOL)_/.test(code)
 
 /** Everything the file says about a stream and that does not hold, the most telling first. */
 export function* streamDifferences(line: number, expected: ExpectedStream, facts: StreamFacts): Generator<Difference> {
   const words: [name: string, expected: string | number | undefined, found: string | number | undefined][] = [
     ['archive', expected.archive, facts.archive],
+    ['frames', expected.frames, facts.frames],
     ['engine', expected.engine, facts.mark?.engine],
     ['members', expected.members, facts.members.length],
   ]

@@ -4,12 +4,13 @@
  *     <stream encoding=uuencode block-size=10240 archive=whole engine=directory members=2 bytes=4096
  *     <member directory db
  *     <member file db/t.ibd 1024
+ *     <end status=COMPLETE\n
  *
  * A size of `*` is any size. Pure. Format: `recorded-session.ts`.
  */
 
-import { ENCODINGS, type EncodingName } from '../encodings/index.ts'
-import type { ExpectedMember, ExpectedStream } from './recorded-session.ts'
+import { ENCODINGS } from '../encodings/index.ts'
+import type { ExpectedEndLine, ExpectedMember, ExpectedStream, SessionEncoding } from './recorded-session.ts'
 import { parseWireText, spellWireText } from './recorded-session-text.ts'
 
 type Fail = (problem: string) => never
@@ -17,6 +18,7 @@ type Fail = (problem: string) => never
 const WORDS = {
   encoding: /^[a-z0-9]+$/,
   'block-size': /^[1-9]\d{0,8}$/,
+  frames: /^(?=.)P?D?E?$/,
   archive: /^(?:whole|cut)$/,
   engine: /^[a-z0-9-]{1,64}$/,
   members: /^\d{1,15}$/,
@@ -28,11 +30,11 @@ type Word = keyof typeof WORDS
 
 /**
  * @param words what follows `<stream`
- * @param memberList filled later, by the lines that follow
+ * @param lists filled later, by the lines that follow
  */
 export const parseStreamLine = (
   words: readonly string[],
-  memberList: readonly ExpectedMember[],
+  lists: Pick<ExpectedStream, 'memberList' | 'endLines'>,
   fail: Fail,
 ): ExpectedStream => {
   const found = new Map<Word, string>()
@@ -48,18 +50,22 @@ export const parseStreamLine = (
     found.set(name, value)
   }
   const encoding = found.get('encoding') ?? ''
-  if (!isEncodingName(encoding)) return fail(`expected encoding=${Object.keys(ENCODINGS).join(' or ')} after <stream`)
+  if (!isEncoding(encoding)) {
+    return fail(`expected encoding=${[...Object.keys(ENCODINGS), 'framed'].join(' or ')} after <stream`)
+  }
+  if (found.has('frames') && encoding !== 'framed') return fail(`there are no frames in a stream of ${encoding}`)
   const archive = found.get('archive')
   if (archive !== 'whole' && archive !== 'cut') return fail('expected archive=whole or archive=cut after <stream')
   return {
     encoding,
     archive,
+    frames: found.get('frames'),
     blockBytes: number(found.get('block-size')),
     engine: found.get('engine'),
     members: number(found.get('members')),
     bytes: number(found.get('bytes')),
     sha256: found.get('sha256'),
-    memberList,
+    ...lists,
   }
 }
 
@@ -83,6 +89,7 @@ export const spellStream = (stream: ExpectedStream): string[] => {
   const words: [Word, string | number | undefined][] = [
     ['encoding', stream.encoding],
     ['block-size', stream.blockBytes],
+    ['frames', stream.frames],
     ['archive', stream.archive],
     ['engine', stream.engine],
     ['members', stream.members],
@@ -90,14 +97,16 @@ export const spellStream = (stream: ExpectedStream): string[] => {
     ['sha256', stream.sha256],
   ]
   const said = words.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`)
-  return [`<stream ${said.join(' ')}`, ...stream.memberList.map(spellMember)]
+  return [`<stream ${said.join(' ')}`, ...stream.memberList.map(spellMember), ...stream.endLines.map(spellEndLine)]
 }
+
+const spellEndLine = ({ text }: ExpectedEndLine): string => `<end ${spellWireText(text)}`
 
 const spellMember = ({ type, path, sizeBytes }: ExpectedMember): string => {
   const spelled = spellWireText([Buffer.from(path)])
   return type === 'directory' ? `<member directory ${spelled}` : `<member file ${spelled} ${sizeBytes ?? '*'}`
 }
 
-const isEncodingName = (text: string): text is EncodingName => Object.hasOwn(ENCODINGS, text)
+const isEncoding = (text: string): text is SessionEncoding => text === 'framed' || Object.hasOwn(ENCODINGS, text)
 
 const number = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text))

@@ -3,17 +3,24 @@
  * a session file can say about it.
  *
  * A whole archive is proved as the client of a real fetch proves it. A cut one is looked
- * at for the one thing it has to be: refused by every tar.
+ * at for the one thing it has to be: refused by every tar; in frames it need not be that,
+ * for there the end frame is missing or says so.
  */
 
 import { createHash } from 'node:crypto'
 
 import { type ArchiveMark, ArchiveProof, RefusedEnds, type TarMember, TarReader } from '../archive/index.ts'
-import { createDecoder, type EncodingName, uuencodedBytes } from '../encodings/index.ts'
+import { createDecoder, FrameReader, uuencodedBytes } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { readEnd, readProgress } from '../protocol/index.ts'
+import type { SessionEncoding } from './recorded-session.ts'
 
 export interface StreamFacts {
   readonly archive: 'whole' | 'cut'
+  /** Of a framed stream: `P` when it began with progress, `D` when data came, `E` when the end frame came. */
+  readonly frames: string | undefined
+  /** The block in the end frame, a line each with its newline; none when there was no end frame. */
+  readonly endLines: readonly Buffer[]
   readonly mark: ArchiveMark | undefined
   readonly members: readonly TarMember[]
   /** Bytes of the archive, before encoding. */
@@ -22,10 +29,15 @@ export interface StreamFacts {
 }
 
 /** What an end in the middle looks like to decoder and proof; everything else is a fault of its own. */
-const CUT_CODES: ReadonlySet<string> = new Set(['ENCODING_TRUNCATED', 'ARCHIVE_TRUNCATED', 'ARCHIVE_METADATA_MISSING'])
+const CUT_CODES: ReadonlySet<string> = new Set([
+  'ENCODING_TRUNCATED',
+  'FRAME_TRUNCATED',
+  'ARCHIVE_TRUNCATED',
+  'ARCHIVE_METADATA_MISSING',
+])
 
 export class StreamInspector {
-  readonly #decoder: ReturnType<typeof createDecoder>
+  readonly #decoder: ReturnType<typeof createDecoder> | Unframer
   readonly #frames: FrameSizes | undefined
   readonly #proof = new ArchiveProof()
   readonly #reader = new TarReader()
@@ -36,12 +48,20 @@ export class StreamInspector {
   #bytes = 0
 
   /** @param blockBytes when given, uuencode must come in the frames that this block size gives */
-  constructor(encoding: EncodingName, blockBytes?: number) {
-    this.#decoder = createDecoder(encoding)
+  constructor(encoding: SessionEncoding, blockBytes?: number) {
+    this.#decoder = encoding === 'framed' ? new Unframer() : createDecoder(encoding)
     this.#frames = encoding === 'uuencode' && blockBytes !== undefined ? new FrameSizes(blockBytes) : undefined
   }
 
-  /** @throws BackupError `ENCODING_*`, `ARCHIVE_*` when it cannot be the beginning of a good stream */
+  /** Whether an end frame came: nothing more belongs to the stream, and the client may say its receipt. */
+  get ended(): boolean {
+    return this.#decoder instanceof Unframer && this.#decoder.ended
+  }
+
+  /**
+   * @throws BackupError `ENCODING_*`, `FRAME_*`, `ARCHIVE_*` when it cannot be the beginning of a good stream,
+   *   `PROTOCOL_*` for a block in it that cannot be
+   */
   push(wire: Buffer): void {
     this.#frames?.push(wire)
     for (const raw of this.#decoder.decode(wire)) this.#take(raw)
@@ -50,7 +70,9 @@ export class StreamInspector {
   /** @throws BackupError when the end is neither that of a whole archive nor one that every tar refuses */
   finish(): StreamFacts {
     const cut = this.#cutBecause()
-    if (cut !== undefined && this.#bytes > 0 && !this.#ends.isRefusedAt(this.#bytes)) {
+    const unframer = this.#decoder instanceof Unframer ? this.#decoder : undefined
+    if (cut !== undefined && unframer?.status === 'COMPLETE') throw cut
+    if (cut !== undefined && unframer === undefined && this.#bytes > 0 && !this.#ends.isRefusedAt(this.#bytes)) {
       throw new BackupError(
         'ARCHIVE_TRUNCATED',
         `the archive is cut after ${this.#bytes} bytes, where a tar program takes it for whole`,
@@ -60,6 +82,8 @@ export class StreamInspector {
     }
     return {
       archive: cut === undefined ? 'whole' : 'cut',
+      frames: unframer?.frames,
+      endLines: unframer?.endLines ?? [],
       mark: this.#mark,
       members: this.#members,
       bytes: this.#bytes,
@@ -87,6 +111,57 @@ export class StreamInspector {
       if (error instanceof BackupError && CUT_CODES.has(error.code)) return error
       throw error
     }
+  }
+}
+
+/** Takes the archive out of its frames, and remembers what else there was. */
+class Unframer {
+  readonly #reader = new FrameReader()
+  #beginsWithProgress = false
+  #data = false
+  #seen = false
+  #end: Buffer | undefined
+
+  get ended(): boolean {
+    return this.#reader.ended
+  }
+
+  get frames(): string {
+    return `${this.#beginsWithProgress ? 'P' : ''}${this.#data ? 'D' : ''}${this.#end === undefined ? '' : 'E'}`
+  }
+
+  get status(): 'COMPLETE' | 'FAILED' | undefined {
+    return this.#end === undefined ? undefined : readEnd(this.#end).status
+  }
+
+  get endLines(): Buffer[] {
+    const text = this.#end?.toString('latin1') ?? ''
+    return (text.match(/[^\n]*\n/g) ?? []).map((line) => Buffer.from(line, 'latin1'))
+  }
+
+  /** @throws BackupError `FRAME_CORRUPT`; `PROTOCOL_*` for a block that cannot be */
+  decode(wire: Buffer): Buffer[] {
+    const archive: Buffer[] = []
+    for (const event of this.#reader.push(wire)) {
+      if (event.type === 'data') {
+        this.#data = true
+        archive.push(event.bytes)
+      } else if (event.type === 'progress') {
+        this.#beginsWithProgress ||= !this.#seen
+        readProgress(event.block)
+      } else {
+        readEnd(event.block)
+        this.#end = event.block
+      }
+      this.#seen = true
+    }
+    return archive
+  }
+
+  /** @throws BackupError `FRAME_TRUNCATED` */
+  end(): Buffer[] {
+    this.#reader.end()
+    return []
   }
 }
 

@@ -66,6 +66,9 @@ export const spellBytes = (bytes: Buffer): string => {
   return text
 }
 
+/** What placeholders stand for, as far as it is known. */
+export type PlaceholderValues = { readonly [Name in PlaceholderName]?: string | undefined }
+
 /** What follows a marker. A space at the end of a line is invisible, and a parser refuses it. */
 export const spellWireText = (text: WireText): string =>
   text
@@ -73,6 +76,6 @@ export const spellWireText = (text: WireText): string =>
     .join('')
     .replace(/ $/, '\\x20')
 
-/** Puts the password where its placeholder stands. */
-export const fillPassword = (text: WireText, password: string): Buffer =>
-  Buffer.concat(text.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(password))))
+/** Puts values where their placeholders stand; nothing where there is none. */
+export const filled = (text: WireText, values: PlaceholderValues): Buffer =>
+  Buffer.concat(text.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(values[part.placeholder] ?? ''))))

@@ -24,6 +24,8 @@ const spellStep = (step: SessionStep): string[] => {
       return [`>pause ${step.milliseconds}`]
     case 'half-close':
       return ['>half-close']
+    case 'receipt':
+      return ['>receipt']
     case 'answer':
       return [`< ${spellWireText(step.text)}`]
     case 'stream':

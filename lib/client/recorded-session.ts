@@ -12,13 +12,17 @@
  *     <stream encoding=uuencode archive=whole members=2
  *     <member directory db
  *     <member file db/t.ibd 1024           what must hold of the stream
+ *     <end status=COMPLETE\n               the block in its end frame, a line at a time
+ *     >receipt                             what follows is said when the end frame was read
+ *     > sha256={sha256}\n
  *     <fin                                 or <reset: how the agent ended it
  *
  * Bytes are printable ASCII; all others are `\n`, `\r`, `\t`, `\\`, `\{` or `\xHH`, so
  * that nothing invisible can differ. A newline is never implied. Placeholders: in the
  * client's lines `{password}`, filled at replay, because a session file holds no secret;
  * in the agent's lines also `{text}` (anything but a newline), `{version}` (numbers with
- * dots between) and `{sid}` (anything, and the same everywhere).
+ * dots between) and `{sid}` (anything, and the same everywhere). Behind a stream, on both
+ * sides, `{bytes}` and `{sha256}` are what was counted of the archive that arrived.
  *
  * Types only. The text is read in `recorded-session-parser.ts`, written in
  * `recorded-session-writer.ts`.
@@ -30,17 +34,22 @@ import type { EncodingName } from '../encodings/index.ts'
 export const SESSION_MAGIC = '# kv-backup-agent wire session '
 export const SESSION_FORMAT = 1
 
-export const PLACEHOLDERS = ['password', 'sid', 'text', 'version'] as const
+export const PLACEHOLDERS = ['password', 'sid', 'text', 'version', 'bytes', 'sha256'] as const
 export type PlaceholderName = (typeof PLACEHOLDERS)[number]
+
+/** How a stream is dressed: a name of `ENCODINGS`, or in frames. */
+export type SessionEncoding = EncodingName | 'framed'
 
 /** Bytes, with placeholders between them. */
 export type WireText = readonly (Buffer | { readonly placeholder: PlaceholderName })[]
 
 /** What must hold of a stream; what is absent is not looked at. */
 export interface ExpectedStream {
-  readonly encoding: EncodingName
-  /** `whole`: proved from its first byte to its end. `cut`: stops where GNU tar refuses to. */
+  readonly encoding: SessionEncoding
+  /** `whole`: proved from its first byte to its end. `cut`: stops where GNU tar refuses to; in frames, anywhere. */
   readonly archive: 'whole' | 'cut'
+  /** Of a framed stream: `P` when it begins with progress, `D` when data came, `E` when the end frame came. */
+  readonly frames?: string | undefined
   /** The block size the client asked for: uuencode comes in the frames that gives. */
   readonly blockBytes?: number | undefined
   readonly engine?: string | undefined
@@ -51,6 +60,13 @@ export interface ExpectedStream {
   readonly sha256?: string | undefined
   /** When there are any, all members in this order. */
   readonly memberList: readonly ExpectedMember[]
+  /** When there are any, all lines of the block in the end frame. */
+  readonly endLines: readonly ExpectedEndLine[]
+}
+
+export interface ExpectedEndLine {
+  readonly line: number
+  readonly text: WireText
 }
 
 export interface ExpectedMember {
@@ -68,6 +84,8 @@ export type SessionStep = { readonly line: number } & (
   | { readonly kind: 'cut' }
   | { readonly kind: 'pause'; readonly milliseconds: number }
   | { readonly kind: 'half-close' }
+  /** What the client says from here on waits for the end frame. */
+  | { readonly kind: 'receipt' }
   | { readonly kind: 'answer'; readonly text: WireText }
   | { readonly kind: 'stream'; readonly expected: ExpectedStream }
   | { readonly kind: 'end'; readonly how: SessionEnd }
@@ -86,4 +104,4 @@ export interface RecordedSession {
 export const clientSteps = (session: RecordedSession): readonly SessionStep[] =>
   session.steps.filter(({ kind }) => CLIENT_KINDS.has(kind))
 
-const CLIENT_KINDS: ReadonlySet<string> = new Set(['send', 'cut', 'pause', 'half-close'])
+const CLIENT_KINDS: ReadonlySet<string> = new Set(['send', 'cut', 'pause', 'half-close', 'receipt'])

@@ -1,16 +1,36 @@
 /**
- * Asks an agent for a backup and reads its answer, up to the first byte of the stream.
+ * Asks an agent for a backup and reads what it says, up to the first byte of the stream.
  *
- * A broken connection comes out of the stream as an error; a clean end comes out as an
- * end, and is proof of nothing.
+ *     0.77   READY ACCEPTED …the backup program starts… SENDING │ stream
+ *                                                       FAILED
+ *     0.76   READY SENDING │ stream       nothing is said before the first byte is there
+ *
+ * An agent that does not know 0.77 says so; then it is asked again as a client of 0.76,
+ * on a new connection, for a stream it can send.
  */
 
-import { ENCODINGS, type EncodingName } from '../encodings/index.ts'
+import { ENCODINGS, type EncodingName, FRAMED_MIME } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { AGENT_PROTOCOL_VERSION, AnswerReader, type KvBlock, writeRequest } from '../protocol/index.ts'
-import { dial, interrupted, type Socket } from './request-connection.ts'
+import {
+  AGENT_PROTOCOL_VERSION,
+  COMPATIBLE_PROTOCOL_VERSION,
+  type KvBlock,
+  type SessionFacts,
+  writeRequest,
+} from '../protocol/index.ts'
+import { backupFailed, isOlderAgent, readAnswer, readBlock, refusal } from './agent-answer.ts'
+import { AgentLink } from './request-link.ts'
+import { readSessionFacts } from './session-block.ts'
 
 export { interrupted } from './request-connection.ts'
+
+/** How the stream is dressed: framed says itself how it ended, the others are known to older agents too. */
+export type StreamEncoding = EncodingName | 'framed'
+
+export type ArchiveFormat = 'tar' | 'xbstream'
+
+/** A dialogue: its version as we say it on the wire. */
+export type Dialogue = typeof AGENT_PROTOCOL_VERSION | typeof COMPATIBLE_PROTOCOL_VERSION
 
 export interface BackupRequest {
   readonly host: string
@@ -18,124 +38,144 @@ export interface BackupRequest {
   readonly user?: string | undefined
   readonly password?: string | undefined
   readonly sid?: string | undefined
-  readonly encoding: EncodingName
+  /** `framed` becomes `octet` for an older agent. */
+  readonly encoding: StreamEncoding
+  readonly format: ArchiveFormat
+  /** Begin with the older dialogue at once. */
+  readonly olderDialogue: boolean
+  /** Whether an older agent may be asked in the older dialogue; throws when not. */
+  checkFallback(): void
   /** How long connecting may take. */
   readonly connectMs: number
-  /** How long the agent may be silent while we wait for it. */
+  /** How long the agent may be silent while we wait for the stream. */
   readonly silenceMs: number
   readonly signal: AbortSignal
+  /** Told when the agent has accepted and the backup program is being started. */
+  onAccepted(session: SessionFacts): void
 }
 
+/** A backup that begins to arrive. */
 export interface OpenStream {
-  /** The block after READY: `status`, `msg`, `sid`. */
+  readonly dialogue: Dialogue
+  readonly encoding: StreamEncoding
+  /** Said by agents of 0.77. */
+  readonly session: SessionFacts | undefined
+  /** The block that announced the stream: `status`, `msg`, `sid`. */
   readonly answer: KvBlock
-  /** Encoded bytes, until the agent ends the connection. */
+  /** Encoded bytes, until the agent closes its half. Not to the end where the stream says itself that it ends. */
   readonly wire: AsyncIterable<Buffer>
-  close(): void
+  readonly link: AgentLink
 }
 
 /** A full backup is started by the request whose `file` says so. Source: wire-facts, "file". */
 const FULL_BACKUP_FILE = 'backup/ZRM_LINKS/.'
 
 /**
- * @throws BackupError `CLIENT_CONNECT`, `CLIENT_REFUSED` (with the agent's own words), `CLIENT_NO_STREAM`,
- *   `PROTOCOL_ANSWER_INVALID`, `CLIENT_INTERRUPTED`
+ * @throws BackupError `CLIENT_CONNECT`, `CLIENT_REFUSED` (with the agent's own words), `CLIENT_BACKUP_FAILED`,
+ *   `CLIENT_NO_STREAM`, `CLIENT_CUT`, `CLIENT_SILENCE`, `PROTOCOL_ANSWER_INVALID`, `CLIENT_INTERRUPTED`; whatever
+ *   `checkFallback` throws
  */
 export const openStream = async (request: BackupRequest): Promise<OpenStream> => {
-  const socket = await dial(request)
-  const chunks = received(socket, request)
+  const stream = request.olderDialogue ? 'older agent' : await openAccepted(request)
+  if (stream !== 'older agent') return stream
+  if (!request.olderDialogue) request.checkFallback()
+  return openOlder(request)
+}
+
+/** The dialogue of 0.77. */
+const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older agent'> => {
+  const { encoding, format } = request
+  const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
+  const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
+    ['action', 'copy from'],
+    ...login(request),
+    ['agent-stream-encoding', mime],
+    ['agent-stream-format', format],
+  ])
+  // Our half stays open behind the agent's end: a framed stream is answered.
+  return withLink({ ...request, keepHalfOpen: encoding === 'framed' }, asked, async (link) => {
+    const accepted = await readAnswer(link)
+    if (isOlderAgent(accepted)) {
+      link.close()
+      return 'older agent'
+    }
+    checkReady(accepted)
+    checkStatus(accepted.block, 'ACCEPTED')
+    const session = readSessionFacts(accepted.block, { encoding: mime, format })
+    request.onAccepted(session)
+    const sending = await readBlock(link, accepted.rest)
+    if (sending === undefined) {
+      throw new BackupError(
+        'CLIENT_CUT',
+        'expected the backup after it was accepted, found that the agent closed the connection',
+        {},
+        { hint: 'was the agent stopped? its log says why' },
+      )
+    }
+    if (sending.block.get('status') === 'FAILED') {
+      // It was accepted, so this is no refusal: the backup was tried, and failed before its first byte.
+      throw backupFailed(sending.block.get('msg'), { agentCode: sending.block.get('code') ?? null })
+    }
+    checkStatus(sending.block, 'SENDING')
+    const wire = link.rest(sending.rest)
+    return { dialogue: AGENT_PROTOCOL_VERSION, encoding, session, answer: sending.block, wire, link }
+  })
+}
+
+/** The dialogue of 0.76. */
+const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
+  const encoding = request.encoding === 'framed' ? 'octet' : request.encoding
+  const asked = writeRequest(COMPATIBLE_PROTOCOL_VERSION, [
+    ['action', 'copy from'],
+    ['backup-level', '0'],
+    ['replication', '0'],
+    ['file', FULL_BACKUP_FILE],
+    ...login(request),
+    ['agent-stream-encoding', ENCODINGS[encoding]],
+  ])
+  return withLink(request, asked, async (link) => {
+    const answer = await readAnswer(link)
+    checkReady(answer)
+    checkStatus(answer.block, 'SENDING')
+    const wire = link.rest(answer.rest)
+    return { dialogue: COMPATIBLE_PROTOCOL_VERSION, encoding, session: undefined, answer: answer.block, wire, link }
+  })
+}
+
+const login = ({ user, password, sid }: BackupRequest): [string, string][] =>
+  Object.entries({ user, password, sid }).filter((pair): pair is [string, string] => pair[1] !== undefined)
+
+/** Connects, asks and hands the link on. Whatever throws meanwhile closes it. */
+const withLink = async <Result>(
+  options: BackupRequest & { readonly keepHalfOpen?: boolean },
+  asked: Buffer,
+  converse: (link: AgentLink) => Promise<Result>,
+): Promise<Result> => {
+  const link = await AgentLink.open(options)
   try {
-    socket.write(writeRequest(AGENT_PROTOCOL_VERSION, pairs(request)))
-    const { answer, rest } = await readAnswer(chunks, socket)
-    return { answer, wire: joined(rest, chunks), close: () => socket.destroy() }
+    link.send(asked)
+    return await converse(link)
   } catch (error) {
-    await chunks.return(undefined) // ends its timer too, which would keep the process alive
-    socket.destroy()
+    link.close()
     throw error
   }
 }
 
-const pairs = ({ user, password, sid, encoding }: BackupRequest): [string, string][] => [
-  ['action', 'copy from'],
-  ...(user === undefined ? [] : ([['user', user]] satisfies [string, string][])),
-  ...(password === undefined ? [] : ([['password', password]] satisfies [string, string][])),
-  ['backup-level', '0'],
-  ['replication', '0'],
-  ['file', FULL_BACKUP_FILE],
-  ...(sid === undefined ? [] : ([['sid', sid]] satisfies [string, string][])),
-  ['agent-stream-encoding', ENCODINGS[encoding]],
-]
-
-/** Everything the agent sends. A reset, a silence or an abort is thrown, never an end. */
-async function* received(socket: Socket, { silenceMs, signal }: BackupRequest): AsyncGenerator<Buffer> {
-  let failure: BackupError | undefined
-  const give = (reason: BackupError): void => {
-    failure ??= reason
-    socket.destroy(reason)
-  }
-  const onAbort = (): void => give(interrupted(signal))
-  // Counts only while we wait for the agent: our own slow disk is not its silence.
-  let waiting = true
-  const silence = setTimeout(() => {
-    if (waiting)
-      give(new BackupError('CLIENT_SILENCE', `the agent sent nothing for ${silenceMs / 1000} s`, { silenceMs }))
-  }, silenceMs)
-  signal.addEventListener('abort', onAbort)
-  try {
-    if (signal.aborted) onAbort()
-    for await (const chunk of socket) {
-      waiting = false
-      yield chunk as Buffer
-      waiting = true
-      silence.refresh()
-    }
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    const cut = `the connection to the agent broke (${code})`
-    throw failure ?? new BackupError('CLIENT_CUT', cut, { errno: code }, { cause, hint: CUT_HINT })
-  } finally {
-    clearTimeout(silence)
-    signal.removeEventListener('abort', onAbort)
-    socket.destroy()
-  }
+const checkReady = ({ ready, block }: { readonly ready: boolean; readonly block: KvBlock }): void => {
+  if (!ready || block.get('status') === 'FAILED') throw refusal(block)
 }
 
-const CUT_HINT = 'the agent resets the connection when a backup fails: its log says why'
-
-const readAnswer = async (
-  chunks: AsyncGenerator<Buffer>,
-  socket: Socket,
-): Promise<{ answer: KvBlock; rest: Buffer }> => {
-  const reader = new AnswerReader()
-  const where = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`
-  for (;;) {
-    const next = await chunks.next()
-    if (next.done === true) {
-      reader.end()
-      throw new BackupError('PROTOCOL_ANSWER_INVALID', `expected an answer from ${where}, it closed the connection`)
-    }
-    const answer = reader.push(next.value)
-    if (answer === undefined) continue
-    const status = answer.block.get('status') ?? ''
-    const msg = answer.block.get('msg') ?? 'no reason given'
-    if (!answer.ready || status === 'FAILED') {
-      throw new BackupError('CLIENT_REFUSED', `the agent refused: ${msg}`, {
-        status,
-        agentCode: answer.block.get('code') ?? null,
-      })
-    }
-    if (status !== 'SENDING') {
-      throw new BackupError('CLIENT_NO_STREAM', `the agent sends no backup (status ${status}): ${msg}`, { status })
-    }
-    return { answer: answer.block, rest: answer.rest }
+/** @throws BackupError `CLIENT_NO_STREAM` for another status; `PROTOCOL_ANSWER_INVALID` for one that has no place here */
+const checkStatus = (block: KvBlock, expected: 'ACCEPTED' | 'SENDING'): void => {
+  const status = block.get('status') ?? ''
+  if (status === expected) return
+  if (expected === 'ACCEPTED' && status !== 'OK') {
+    throw new BackupError(
+      'PROTOCOL_ANSWER_INVALID',
+      `expected the status ACCEPTED from the agent, found ${JSON.stringify(status)}`,
+      { status },
+    )
   }
-}
-
-async function* joined(first: Buffer, others: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  try {
-    if (first.length > 0) yield first
-    yield* others
-  } finally {
-    await others.return(undefined)
-  }
+  const msg = block.get('msg') ?? 'no reason given'
+  throw new BackupError('CLIENT_NO_STREAM', `the agent sends no backup (status ${status}): ${msg}`, { status })
 }

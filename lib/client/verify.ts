@@ -1,29 +1,48 @@
 /**
- * Says of a tar file whether it is a whole backup, and why not.
+ * Says of a file whether it is a whole backup, and why not.
  *
- * Reads it once, writes nothing, asks nobody. The rules are those of the receiving
- * side, in the archive room's proof.
+ *     FILE ─┬▶ the archive's own end and metadata        always
+ *           └▶ length and digest ─▶ FILE.receipt         where there is one
+ *
+ * Reads it once, writes nothing, asks nobody. What tar has no checksum for, a changed byte
+ * inside a table, only the receipt can show.
  */
 
 import { createHash } from 'node:crypto'
 
-import { type ArchiveFacts, ArchiveProof } from '../archive/index.ts'
+import type { ArchiveFacts } from '../archive/index.ts'
 import { openArchiveFile } from './archive-file.ts'
+import { proofOf } from './fetch-sink.ts'
+import type { BackupProof, Receipt } from './receipt.ts'
+import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
+import type { ArchiveFormat } from './request.ts'
 
 export interface Verification extends ArchiveFacts {
   readonly path: string
-  /** Digest of the file, hexadecimal: compare it with the receipt's. */
+  readonly format: ArchiveFormat
+  /** Digest of the file, hexadecimal. */
   readonly sha256: string
+  /** From the mark, or from what the backup program wrote about itself. */
+  readonly engineVersion: string | undefined
+  /** What the backup is known whole by: an agent's verdict in the receipt, or the archive alone. */
+  readonly proof: BackupProof
+  /** The receipt that agrees with the file; undefined when there is none. */
+  readonly receipt: Receipt | undefined
 }
 
 export interface VerifyOptions {
+  /** Where the receipt is; otherwise `FILE.receipt`, if it is there. */
+  readonly receipt?: string | undefined
+  /** Refuse a backup without an agent's verdict in its receipt. */
+  readonly requireVerdict?: boolean | undefined
   readonly signal?: AbortSignal
   /** Called as the file is read. */
   onProgress?(bytes: number, ofBytes: number): void
 }
 
 /**
- * @throws BackupError `ARCHIVE_*` with the reason when the file is not a whole backup, `CLI_FILE` when it cannot be read
+ * @throws BackupError `ARCHIVE_*` with the reason when the file is not a whole backup; `CLIENT_RECEIPT` when it is not what
+ *   its receipt says, or the receipt is none; `CLIENT_NO_VERDICT`; `CLI_FILE` when it cannot be read
  * @example
  *   import { BackupError, verifyBackup } from 'kv-backup-agent'
  *
@@ -36,16 +55,22 @@ export interface VerifyOptions {
  *   }
  */
 export const verifyBackup = async (path: string, options: VerifyOptions = {}): Promise<Verification> => {
-  const file = await openArchiveFile(path, options.signal)
-  const sha256 = createHash('sha256')
-  const proof = new ArchiveProof()
+  const { format, sizeBytes, read } = await openArchiveFile(path, options.signal)
+  const receipt = await findReceipt(path, options.receipt)
+  if (options.requireVerdict === true) requireVerdict(receipt, path)
+  checkSize(receipt, path, sizeBytes)
+  const digest = createHash('sha256')
+  const proof = proofOf(format)
   let bytesRead = 0
-  for await (const bytes of file.read()) {
-    sha256.update(bytes)
+  for await (const bytes of read()) {
+    digest.update(bytes)
     proof.push(bytes)
     bytesRead += bytes.length
-    options.onProgress?.(bytesRead, file.sizeBytes)
+    options.onProgress?.(bytesRead, sizeBytes)
   }
   const facts = proof.finish()
-  return { path, sha256: sha256.digest('hex'), ...facts }
+  const sha256 = digest.digest('hex')
+  checkReceipt(receipt, { path, sha256, format, facts })
+  const engineVersion = facts.mark?.engineVersion ?? facts.engineVersion
+  return { path, format, sha256, proof: receipt?.proof ?? 'archive', receipt, ...facts, engineVersion }
 }

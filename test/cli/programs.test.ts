@@ -18,8 +18,14 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
+import { blockFrame } from '../../lib/encodings/index.ts'
+import { writeEnd, writeKvBlock, writeReady, writeStatus } from '../../lib/protocol/index.ts'
+import { accepted, framed, SENDING, SMALL_ARCHIVE, TOO_NEW } from '../client/scripted-agent.ts'
 
 const program = (name: string): string => fileURLToPath(new URL(`../../bin/${name}.js`, import.meta.url))
+
+/** A whole framed session, as the agent says it. */
+const SENT = Buffer.concat([accepted(), SENDING, framed(SMALL_ARCHIVE)])
 
 interface Ended {
   readonly status: number | null
@@ -62,28 +68,30 @@ beforeEach(() => {
 })
 
 describe('backup-client fetch', () => {
-  test.each(['octet', 'base64', 'uuencode'])(
-    'writes a whole archive that came as %s, and says so',
-    async (encoding) => {
-      const out = join(work, 'backup.tar')
+  const VERDICT = "whole, and the agent's own verdict and digest agree"
+  const NO_VERDICT = 'whole by its own end and metadata; no verdict of an agent'
 
-      const { status, stdout, stderr } = await run('backup-client', [
-        'fetch',
-        address,
-        '--out',
-        out,
-        '--encoding',
-        encoding,
-      ])
+  test.each([
+    ['by default', [], VERDICT],
+    ['framed', ['--encoding', 'framed', '--require-verdict'], VERDICT],
+    ['as octet', ['--encoding', 'octet'], NO_VERDICT],
+    ['as base64', ['--encoding', 'base64'], NO_VERDICT],
+    ['as uuencode', ['--encoding', 'uuencode'], NO_VERDICT],
+    ['in the manner of 0.76', ['--protocol', '0.76'], NO_VERDICT],
+    ['in the manner of 0.76 as base64', ['--protocol', '0.76', '--encoding', 'base64'], NO_VERDICT],
+  ])('writes a whole archive that came %s, and says so, with its proof', async (_, options, proof) => {
+    const out = join(work, 'backup.tar')
 
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-      expect(stdout.toString()).toContain(`complete: ${out}`)
-      expect(readdirSync(work)).toEqual(['backup.tar'])
-      expect(spawnSync('tar', ['-tf', out]).stdout.toString().split('\n').sort()).toEqual(
-        ['', 'ibdata1', 'shop/', 'shop/orders.ibd'].sort(),
-      )
-    },
-  )
+    const { status, stdout, stderr } = await run('backup-client', ['fetch', address, '--out', out, ...options])
+
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout.toString()).toContain(`complete: ${out}`)
+    expect(stdout.toString()).toContain(`${proof}\n`)
+    expect(readdirSync(work)).toEqual(['backup.tar', 'backup.tar.receipt'])
+    expect(spawnSync('tar', ['-tf', out]).stdout.toString().split('\n').sort()).toEqual(
+      ['', 'ibdata1', 'shop/', 'shop/orders.ibd'].sort(),
+    )
+  })
 
   test('prints the receipt as one line of JSON', async () => {
     const out = join(work, 'backup.tar')
@@ -94,6 +102,9 @@ describe('backup-client fetch', () => {
     expect(JSON.parse(stdout.toString())).toMatchObject({
       status: 'COMPLETE',
       path: out,
+      receiptFile: `${out}.receipt`,
+      receipt: 1,
+      proof: 'agent-verdict',
       sid: 'nightly',
       bytes: archive.length,
       sha256: createHash('sha256').update(archive).digest('hex'),
@@ -108,6 +119,22 @@ describe('backup-client fetch', () => {
 
     expect(status).toBe(0)
     expect((JSON.parse(stderr) as { sha256: string }).sha256).toBe(createHash('sha256').update(stdout).digest('hex'))
+    expect(readdirSync(work)).toEqual([])
+  })
+
+  test('writes the receipt of a pipe where it is told to, and none for a file where it is told not to', async () => {
+    const receipt = join(work, 'pipe.receipt')
+    const out = join(work, 'x.tar')
+
+    const piped = await run('backup-client', ['fetch', address, '--out', '-', '--receipt-file', receipt])
+    const kept = await run('backup-client', ['fetch', address, '--out', out, '--no-receipt', '--json'])
+
+    expect([piped.status, kept.status]).toEqual([0, 0])
+    expect(JSON.parse(kept.stdout.toString())).not.toHaveProperty('receiptFile')
+    expect(readdirSync(work)).toEqual(['pipe.receipt', 'x.tar'])
+    writeFileSync(join(work, 'y.tar'), piped.stdout)
+    const verified = await run('backup-client', ['verify', join(work, 'y.tar'), '--receipt', receipt, '--json'])
+    expect(JSON.parse(verified.stdout.toString())).toMatchObject({ status: 'COMPLETE', proof: 'agent-verdict' })
   })
 
   test('unpacks into a directory', async () => {
@@ -153,6 +180,25 @@ describe('backup-client fetch', () => {
     ['the directory is not there', () => [address, '--out', join(work, 'no', 'x.tar')], 7, 'CLIENT_WRITE'],
     ['no target is given', () => [address], 2, 'CLI_USAGE'],
     [
+      'an xbstream is to be unpacked',
+      () => [address, '--format', 'xbstream', '--extract', join(work, 'd')],
+      2,
+      'CLI_USAGE',
+    ],
+    ['an older agent is to send frames', () => [...framedOf076(), '--out', join(work, 'x.tar')], 2, 'CLI_USAGE'],
+    [
+      'a receipt is wanted and not wanted',
+      () => [address, '--out', join(work, 'x.tar'), '--no-receipt', '--receipt-file', join(work, 'r')],
+      2,
+      'CLI_USAGE',
+    ],
+    [
+      'a verdict is wanted of a plain stream',
+      () => [address, '--out', join(work, 'x.tar'), '--encoding', 'octet', '--require-verdict'],
+      3,
+      'CLIENT_NO_VERDICT',
+    ],
+    [
       'the password file is not there',
       () => [address, '--out', join(work, 'x.tar'), '--password-file', join(work, 'no')],
       2,
@@ -170,6 +216,14 @@ describe('backup-client fetch', () => {
     expect(readdirSync(work)).toEqual(before)
   })
 
+  const framedOf076 = (): string[] => [address, '--encoding', 'framed', '--protocol', '0.76']
+
+  test('says how to unpack an xbstream', async () => {
+    const { stderr } = await run('backup-client', ['fetch', address, '--format', 'xbstream', '--extract', 'there'])
+
+    expect(stderr).toContain('mbstream -x -C there < FILE')
+  })
+
   test('says what the agent said when it refuses, as JSON too', async () => {
     const server = await refusing(() => undefined)
 
@@ -184,7 +238,7 @@ describe('backup-client fetch', () => {
   })
 })
 
-describe('a stream that is cut', () => {
+describe('a stream without an end of its own that is cut', () => {
   let whole: Buffer
   let server: Server | undefined
 
@@ -205,7 +259,14 @@ describe('a stream that is cut', () => {
   ])('%s leaves no file, even if the agent closed in order', async (_, bytes) => {
     server = await serving((socket) => socket.end(Buffer.concat([Buffer.from(ANSWER), whole.subarray(0, bytes())])))
 
-    const ended = await run('backup-client', ['fetch', `127.0.0.1:${portOf(server)}`, '--out', join(work, 'x.tar')])
+    const ended = await run('backup-client', [
+      'fetch',
+      `127.0.0.1:${portOf(server)}`,
+      '--protocol',
+      '0.76',
+      '--out',
+      join(work, 'x.tar'),
+    ])
 
     expect(ended.status).toBe(5)
     expect(ended.stderr).toContain('[ARCHIVE_')
@@ -220,7 +281,14 @@ describe('a stream that is cut', () => {
       })
     })
 
-    const ended = await run('backup-client', ['fetch', `127.0.0.1:${portOf(server)}`, '--out', join(work, 'x.tar')])
+    const ended = await run('backup-client', [
+      'fetch',
+      `127.0.0.1:${portOf(server)}`,
+      '--protocol',
+      '0.76',
+      '--out',
+      join(work, 'x.tar'),
+    ])
 
     expect(ended.status).not.toBe(0)
     expect(readdirSync(work)).toEqual([])
@@ -230,7 +298,7 @@ describe('a stream that is cut', () => {
     server = await serving((socket) => socket.write(Buffer.concat([Buffer.from(ANSWER), whole.subarray(0, 500_000)])))
     const out = join(work, 'x.tar')
     const child = spawn(process.execPath, [
-      ...[program('backup-client'), 'fetch', `127.0.0.1:${portOf(server)}`, '--out', out],
+      ...[program('backup-client'), 'fetch', `127.0.0.1:${portOf(server)}`, '--protocol', '0.76', '--out', out],
     ])
     const [socket] = (await once(server, 'connection')) as [Socket]
     await once(socket, 'data')
@@ -245,6 +313,45 @@ describe('a stream that is cut', () => {
   })
 })
 
+describe('a framed stream that is cut', () => {
+  test.each([
+    ['before its first frame', SENT.indexOf('\n\n', SENT.indexOf('SENDING')) + 2, 5, 'FRAME_TRUNCATED'],
+    ['in the middle of a frame', SENT.length - 500, 5, 'FRAME_TRUNCATED'],
+    ['before the backup begins', SENT.indexOf('status=SENDING') - 2, 5, 'CLIENT_CUT'],
+    ['one byte before its end', SENT.length - 1, 5, 'FRAME_TRUNCATED'],
+  ])('%s leaves no file, even if the agent closed in order', async (_, bytes, status, code) => {
+    const server = await serving((socket) => socket.end(SENT.subarray(0, bytes)))
+
+    const ended = await run('backup-client', ['fetch', `127.0.0.1:${portOf(server)}`, '--out', join(work, 'x.tar')])
+
+    server.close()
+    expect(ended.stderr).toContain(`[${code}]`)
+    expect(ended.status).toBe(status)
+    expect(readdirSync(work)).toEqual([])
+  })
+
+  test('and the agent says why: the status of a backup that failed there', async () => {
+    const end = blockFrame(
+      'end',
+      writeEnd({ status: 'FAILED', msg: 'no space left', sid: 's', code: 'ARCHIVE_SPOOL_FULL', bytes: 9 }),
+    )
+    const server = await serving((socket) => socket.end(Buffer.concat([accepted(), SENDING, end])))
+
+    const ended = await run('backup-client', [
+      ...['fetch', `127.0.0.1:${portOf(server)}`, '--out', join(work, 'x.tar'), '--json'],
+    ])
+
+    server.close()
+    expect(ended.status).toBe(4)
+    expect(JSON.parse(ended.stdout.toString())).toMatchObject({
+      code: 'CLIENT_BACKUP_FAILED',
+      message: 'the backup failed on the database host: no space left',
+      facts: { agentCode: 'ARCHIVE_SPOOL_FULL' },
+    })
+    expect(readdirSync(work)).toEqual([])
+  })
+})
+
 describe('backup-client verify', () => {
   test('says whole, and not whole and why', async () => {
     const out = join(work, 'backup.tar')
@@ -252,13 +359,30 @@ describe('backup-client verify', () => {
 
     const good = await run('backup-client', ['verify', out])
     truncateSync(out, 1_000_000)
+    const other = await run('backup-client', ['verify', out, '--json'])
+    rmSync(`${out}.receipt`)
     const cut = await run('backup-client', ['verify', out, '--json'])
 
     expect(good.status).toBe(0)
-    expect(good.stdout.toString()).toContain('whole')
+    expect(good.stdout.toString()).toContain("whole, and the agent's own verdict and digest agree\n")
+    expect(other.status).toBe(5)
+    expect(JSON.parse(other.stdout.toString())).toMatchObject({ status: 'FAILED', code: 'CLIENT_RECEIPT' })
     expect(cut.status).toBe(5)
     expect(JSON.parse(cut.stdout.toString())).toMatchObject({ status: 'FAILED', code: 'ARCHIVE_TRUNCATED' })
     expect(cut.stderr).toContain('ARCHIVE_TRUNCATED')
+  })
+
+  test('says that a file without a receipt has no verdict, and refuses it where one is wanted', async () => {
+    const out = join(work, 'backup.tar')
+    await run('backup-client', ['fetch', address, '--out', out, '--no-receipt'])
+
+    const good = await run('backup-client', ['verify', out])
+    const wanted = await run('backup-client', ['verify', out, '--require-verdict'])
+
+    expect(good.status).toBe(0)
+    expect(good.stdout.toString()).toContain('whole by its own end and metadata; no verdict of an agent\n')
+    expect(wanted.status).toBe(3)
+    expect(wanted.stderr).toContain('[CLIENT_NO_VERDICT]')
   })
 
   test('says so when there is no such file', async () => {
@@ -293,6 +417,128 @@ describe('backup-client restore', () => {
   })
 })
 
+describe('questions', () => {
+  test('ping says who answers', async () => {
+    const { status, stdout } = await run('backup-client', ['ping', address])
+
+    expect(status).toBe(0)
+    expect(stdout.toString()).toMatch(/^agent +kv-backup-agent\/\S+\nprotocol +0\.77\.0\nround trip +[\d.]+ ms\n$/)
+  })
+
+  test('status shows an idle agent', async () => {
+    const { status, stdout } = await run('backup-client', ['status', address])
+    const { stdout: json } = await run('backup-client', ['status', address, '--json'])
+
+    expect(status).toBe(0)
+    expect(stdout.toString()).toMatch(/^engine +directory/m)
+    expect(stdout.toString()).toContain('no backup is running\n')
+    expect(JSON.parse(json.toString())).toMatchObject({ status: 'OK', engine: 'directory', jobs: [] })
+  })
+
+  test('verdict tells how the newest backup of a session ended', async () => {
+    const fetched = await run('backup-client', [
+      ...['fetch', address, '--out', join(work, 'x.tar'), '--sid', 'asked-later', '--json'],
+    ])
+
+    const { status, stdout } = await run('backup-client', ['verdict', address, 'asked-later', '--wait'])
+    const { stdout: json } = await run('backup-client', ['verdict', address, 'asked-later', '--json'])
+
+    expect(status).toBe(0)
+    expect(stdout.toString()).toMatch(/^verdict +COMPLETE \(delivered\)/)
+    const { sha256, bytes, entries } = JSON.parse(fetched.stdout.toString()) as Record<string, unknown>
+    expect(JSON.parse(json.toString())).toMatchObject({
+      status: 'COMPLETE',
+      outcome: 'delivered',
+      sha256,
+      bytes,
+      entries,
+    })
+  })
+
+  test.each([
+    ['verdict', ['verdict', 'nobody']],
+    ['cancel', ['cancel', 'nobody']],
+  ])('%s of a session that nobody knows is refused', async (_, [command = '', sid = '']) => {
+    const { status, stderr } = await run('backup-client', [command, address, sid])
+
+    expect(status).toBe(3)
+    expect(stderr).toContain('[JOB_UNKNOWN]')
+  })
+
+  test.each([
+    ['RUNNING', 3],
+    ['FAILED', 4],
+    ['COMPLETE', 0],
+  ] as const)('a verdict %s is printed, and its exit status is %i', async (word, exitStatus) => {
+    const server = await serving((socket) => {
+      socket.once('data', () => {
+        socket.end(
+          Buffer.concat([writeReady(), writeStatus({ status: word, msg: 'so it is', sid: 'n' }, [['job', '1']])]),
+        )
+      })
+    })
+
+    const ended = await run('backup-client', ['verdict', `127.0.0.1:${portOf(server)}`, 'n'])
+
+    server.close()
+    expect({ status: ended.status, stderr: ended.stderr }).toEqual({ status: exitStatus, stderr: '' })
+    expect(ended.stdout.toString()).toContain(`${word}: so it is\n`)
+  })
+
+  test('names from the other side cannot move the cursor', async () => {
+    const job = {
+      sid: 'a\u202eb',
+      job: '1',
+      peer: 'p',
+      state: 'streaming',
+      stage: 's',
+      seconds: '61',
+      bytes: '2048',
+      sent: '0',
+    }
+    const more = { files: '1', percent: '40', eta: '90', spilled: '0', encoding: 'e', format: 'tar' }
+    const head = {
+      agent: 'a/1',
+      protocol: '0.77.0',
+      engine: 'directory',
+      'engine-version': '1',
+      uptime: '5',
+      jobs: '1',
+    }
+    const server = await serving((socket) => {
+      socket.once('data', () => {
+        socket.end(
+          Buffer.concat([
+            writeReady(),
+            writeStatus({ status: 'OK', msg: 'one' }, Object.entries(head)),
+            writeKvBlock(Object.entries({ ...job, ...more })),
+          ]),
+        )
+      })
+    })
+
+    const { stdout } = await run('backup-client', ['status', `127.0.0.1:${portOf(server)}`])
+
+    server.close()
+    expect(stdout.toString().split('\n').slice(-3)).toEqual([
+      'SESSION  STATE      STAGE  DONE  LEFT        TIME        SIZE     SENT  FILES  PEER',
+      'a?b      streaming  s      40 %  1 min 30 s  1 min 01 s  2.0 KiB  0 B   1      p',
+      '',
+    ])
+  })
+
+  test.each(['ping', 'status', 'cancel', 'verdict'])('%s says that an agent is too old', async (command) => {
+    const server = await serving((socket) => socket.once('data', () => socket.end(TOO_NEW)))
+    const sid = command === 'cancel' || command === 'verdict' ? ['n'] : []
+
+    const { status, stderr } = await run('backup-client', [command, `127.0.0.1:${portOf(server)}`, ...sid])
+
+    server.close()
+    expect(status).toBe(3)
+    expect(stderr).toContain('older than protocol 0.77')
+  })
+})
+
 describe('both programs', () => {
   test.each(['backup-agent', 'backup-client'])('%s explains itself', async (name) => {
     const { status, stdout } = await run(name, ['--help'])
@@ -309,6 +555,12 @@ describe('both programs', () => {
     ['backup-client', ['fetch']],
     ['backup-client', ['fetch', 'db1', '--out', 'a', '--extract', 'b']],
     ['backup-client', ['fetch', 'db1:99999', '--out', 'a']],
+    ['backup-client', ['fetch', 'db1', '--out', 'a', '--encoding', 'gzip']],
+    ['backup-client', ['fetch', 'db1', '--out', 'a', '--format', 'zip']],
+    ['backup-client', ['fetch', 'db1', '--out', 'a', '--protocol', '0.75']],
+    ['backup-client', ['ping']],
+    ['backup-client', ['cancel', 'db1']],
+    ['backup-client', ['verdict', 'db1']],
   ])('%s %j is wrong usage', async (name, args) => {
     expect((await run(name, args)).status).toBe(2)
   })

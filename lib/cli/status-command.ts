@@ -1,0 +1,55 @@
+/** `backup-client status`: what is this agent, and what does it do now? */
+
+import { Command } from 'commander'
+
+import { type AgentStatus, agentStatus, type RunningJob } from '../client/index.ts'
+import { DEFAULT_PORT } from '../config/index.ts'
+import { columns, printable, type Row, runReported, table } from './report.ts'
+import { type Address, formatBytes, formatSeconds, parseAddress } from './values.ts'
+
+export const statusCommand = (): Command =>
+  new Command('status')
+    .description('show an agent and the backups that it makes now')
+    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+    .option('--json', 'print it, or the failure, as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action((address: Address, { json = false }: { json?: boolean }) =>
+      runReported({
+        json,
+        stream: process.stdout,
+        work: (signal) => agentStatus({ ...address, signal }),
+        asJson: (status) => ({ status: 'OK', ...status }),
+        forPeople,
+      }),
+    )
+
+const EXAMPLES = `
+Examples:
+  backup-client status db1
+  backup-client status db1 --json | jq '.jobs[].percent'`
+
+const HEADINGS = ['SESSION', 'STATE', 'STAGE', 'DONE', 'LEFT', 'TIME', 'SIZE', 'SENT', 'FILES', 'PEER']
+
+const forPeople = (status: AgentStatus): string => {
+  const { agent, protocol, engine, engineVersion, uptimeSeconds, history, jobs } = status
+  const memory: Row[] = history === undefined ? [] : [['history', printable(history)]]
+  const head = table([
+    ['agent', `${printable(agent)}, protocol ${printable(protocol)}, up ${formatSeconds(uptimeSeconds)}`],
+    ['engine', printable(`${engine} ${engineVersion}`)],
+    ...memory,
+  ])
+  return `${head}\n${jobs.length === 0 ? 'no backup is running\n' : columns(HEADINGS, jobs.map(cells))}`
+}
+
+const cells = (job: RunningJob): string[] => [
+  job.sid,
+  job.state,
+  job.stage,
+  job.percent === undefined ? '' : `${job.percent} %`,
+  job.etaSeconds === undefined ? '' : formatSeconds(job.etaSeconds),
+  formatSeconds(job.seconds),
+  formatBytes(job.bytes),
+  formatBytes(job.sent),
+  `${job.files}`,
+  job.peer,
+]

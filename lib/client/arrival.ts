@@ -1,0 +1,117 @@
+/**
+ * An archive on its way in: undressed, counted and digested as it passes.
+ *
+ *     wire ─▶ decoder │ frame reader ─┬▶ sha256, bytes
+ *                        │            └▶ yielded
+ *                        ├▶ progress, told
+ *                        └▶ the agent's verdict, compared with what has arrived
+ *
+ * A framed archive ends only with the agent's word that it is complete and is the one that it
+ * has sent. A plain one ends when the connection does, which proves nothing: its own end must.
+ *
+ * Memory: one chunk. Rules: PROTOCOL.md, "framed-stream".
+ */
+
+import { createHash } from 'node:crypto'
+
+import { createDecoder, type EncodingName, FrameReader } from '../encodings/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { type CompleteBlock, type FailedBlock, type ProgressBlock, readEnd, readProgress } from '../protocol/index.ts'
+import { backupFailed } from './agent-answer.ts'
+import type { StreamEncoding } from './request.ts'
+
+export interface ArrivalOptions {
+  readonly encoding: StreamEncoding
+  onBytes(bytes: number): void
+  onProgress(progress: ProgressBlock): void
+}
+
+export class Arrival {
+  readonly #options: ArrivalOptions
+  readonly #sha256 = createHash('sha256')
+  #bytes = 0
+  #digest: string | undefined
+  #verdict: CompleteBlock | undefined
+
+  constructor(options: ArrivalOptions) {
+    this.#options = options
+  }
+
+  /** What the agent said when all of it was there; never for a plain encoding. */
+  get verdict(): CompleteBlock | undefined {
+    return this.#verdict
+  }
+
+  /** Of the archive, hexadecimal. Asked when nothing more comes. */
+  get digest(): string {
+    this.#digest ??= this.#sha256.digest('hex')
+    return this.#digest
+  }
+
+  /**
+   * The archive's bytes.
+   *
+   * @param wire read to its end, or to the end frame
+   * @throws BackupError `FRAME_*`, `PROTOCOL_*`, `ENCODING_*`; `CLIENT_BACKUP_FAILED` when the agent says so,
+   *   `CLIENT_MISMATCH` when it has sent something else; what the wire throws
+   */
+  async *bytes(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const { encoding } = this.#options
+    for await (const archive of encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding)) {
+      this.#sha256.update(archive)
+      this.#bytes += archive.length
+      this.#options.onBytes(archive.length)
+      yield archive
+    }
+  }
+
+  async *#unframed(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const reader = new FrameReader()
+    let end: Buffer | undefined
+    for await (const chunk of wire) {
+      // To the end of the chunk, the end frame notwithstanding: nothing may stand behind it.
+      for (const event of reader.push(chunk)) {
+        if (event.type === 'data') yield event.bytes
+        else if (event.type === 'progress') this.#options.onProgress(readProgress(event.block))
+        else end = event.block
+      }
+      if (end !== undefined) break
+    }
+    if (end === undefined) {
+      reader.end()
+      throw new Error('bug: a FrameReader without an end frame lets the end pass')
+    }
+    const verdict = readEnd(end)
+    if (verdict.status === 'FAILED') throw failed(verdict)
+    this.#verdict = verdict // from here on the agent waits to be told what became of it
+    this.#compare(verdict)
+  }
+
+  #compare(verdict: CompleteBlock): void {
+    const differing =
+      verdict.bytes !== this.#bytes
+        ? `${verdict.bytes} bytes of archive, found ${this.#bytes}`
+        : verdict.sha256 !== this.digest
+          ? `an archive with the digest ${verdict.sha256}, found ${this.digest}`
+          : undefined
+    if (differing === undefined) return
+    throw new BackupError('CLIENT_MISMATCH', `expected ${differing}: what arrived is not what the agent has sent`, {
+      bytes: this.#bytes,
+      agentBytes: verdict.bytes,
+    })
+  }
+}
+
+async function* undressed(wire: AsyncIterable<Buffer>, encoding: EncodingName): AsyncGenerator<Buffer> {
+  const decoder = createDecoder(encoding)
+  for await (const bytes of wire) yield* decoder.decode(bytes)
+  yield* decoder.end()
+}
+
+const failed = ({ msg, code, bytes, engineExit, engineSignal }: FailedBlock): BackupError =>
+  backupFailed(msg, {
+    agentCode: code,
+    bytes,
+    ...(engineExit === undefined ? {} : { engineExit }),
+    ...(engineSignal === undefined ? {} : { engineSignal }),
+  })

@@ -1,0 +1,79 @@
+/**
+ * What can be asked of a fetch, and what cannot be had together.
+ *
+ * Checked before anything is opened or asked. Pure.
+ */
+
+import { BackupError } from '../errors/index.ts'
+import type { FetchTarget } from './fetch-sink.ts'
+import type { ArchiveFormat, StreamEncoding } from './request.ts'
+
+export interface FetchOptions {
+  readonly host: string
+  readonly port: number
+  readonly target: FetchTarget
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  /** Names the session; the agent makes one up otherwise. */
+  readonly sid?: string | undefined
+  /** How the stream is dressed. `framed`, unless told otherwise: only so does the agent say how the backup ended. */
+  readonly encoding?: StreamEncoding | undefined
+  /** `tar` unless told otherwise. An `xbstream` is the backup program's own stream, and comes framed only. */
+  readonly format?: ArchiveFormat | undefined
+  /** `0.76`: speak only what older agents know. Otherwise that is done when the agent turns out to be one. */
+  readonly protocol?: '0.77' | '0.76' | undefined
+  /** Refuse a backup that only its own end and metadata would prove. */
+  readonly requireVerdict?: boolean | undefined
+  /** Where the receipt goes; `FILE.receipt` beside an archive that is a file, nowhere otherwise. `false`: nowhere. */
+  readonly receiptFile?: string | false | undefined
+  readonly connectSeconds?: number | undefined
+  /** How long the agent may be silent. A framed stream is never silent for long; before it begins the agent may be. */
+  readonly silenceSeconds?: number | undefined
+  /** Stops the fetch; nothing is left behind. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** @throws BackupError `CLI_USAGE`, `CLIENT_NO_VERDICT`: what cannot be had, whatever the agent is */
+export const checkOptions = (options: FetchOptions): void => {
+  const { encoding = 'framed', format = 'tar', protocol = '0.77', target } = options
+  const usage = (message: string, hint: string): BackupError => new BackupError('CLI_USAGE', message, {}, { hint })
+  if (options.encoding === 'framed' && protocol === '0.76') {
+    throw usage('protocol 0.76 has no framed stream', 'name another encoding, or none')
+  }
+  if (format === 'xbstream') {
+    if ('directory' in target) {
+      throw usage(
+        'an xbstream is not unpacked here',
+        `fetch it into a FILE, then: mkdir ${target.directory} && mbstream -x -C ${target.directory} < FILE`,
+      )
+    }
+    if (encoding !== 'framed' || protocol === '0.76') {
+      throw usage(
+        'an xbstream comes in a framed stream of protocol 0.77 only',
+        'leave the encoding and the protocol out',
+      )
+    }
+  }
+  if (options.requireVerdict === true && (encoding !== 'framed' || protocol === '0.76')) throw noVerdict()
+}
+
+/** @throws BackupError when what is wanted cannot be had from an older agent */
+export const checkFallback = ({ format, requireVerdict }: FetchOptions): void => {
+  if (requireVerdict === true) throw noVerdict()
+  if (format === 'xbstream') {
+    throw new BackupError(
+      'CLIENT_REFUSED',
+      'the agent is older than protocol 0.77 and sends no xbstream',
+      {},
+      { hint: 'update the agent, or fetch a tar archive' },
+    )
+  }
+}
+
+const noVerdict = (): BackupError =>
+  new BackupError(
+    'CLIENT_NO_VERDICT',
+    'expected a stream that ends with the verdict of the agent: only a framed one of protocol 0.77 does',
+    {},
+    { hint: 'update the agent, or do without its verdict: the archive is proven by its own end and metadata then' },
+  )

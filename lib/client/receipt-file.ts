@@ -1,0 +1,131 @@
+/**
+ * The receipt as a file beside its archive: written before the archive gets its name, and
+ * held against the archive years later, with nobody to be asked.
+ *
+ *     FILE.part  FILE.receipt.part ─▶ FILE.receipt ─▶ FILE
+ *
+ * So a FILE that is there has its receipt. A FILE.receipt without a FILE is what a run left
+ * that was killed between the two; it is replaced.
+ */
+
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+
+import type { ArchiveFacts } from '../archive/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { PartFile } from './part-file.ts'
+import { noReceipt, parseReceipt, type Receipt, writeReceiptText } from './receipt.ts'
+import type { ArchiveFormat } from './request.ts'
+
+/** Where the receipt of an archive lies, unless somebody says otherwise. */
+export const receiptPath = (archivePath: string): string => `${archivePath}.receipt`
+
+/** A receipt is a kilobyte, and some more where a server has many GTIDs. */
+const MAX_RECEIPT_BYTES = 1024 * 1024
+
+/** A receipt that is going to be written. */
+export class ReceiptFile {
+  readonly #part: PartFile
+
+  private constructor(part: PartFile) {
+    this.#part = part
+  }
+
+  /**
+   * To be made before a backup is asked for: a receipt that cannot be would waste it.
+   *
+   * @throws BackupError `CLIENT_TARGET`, `CLIENT_WRITE`
+   */
+  static async create(path: string, replace: boolean): Promise<ReceiptFile> {
+    return new ReceiptFile(await PartFile.create(path, { replace }))
+  }
+
+  /** Writes it, makes it durable and gives it its name. */
+  async keep(receipt: Receipt): Promise<void> {
+    await this.#part.write(Buffer.from(writeReceiptText(receipt)))
+    await this.#part.commit()
+  }
+
+  /** Takes it away, whether it has its name or not. Never throws. */
+  discard(): Promise<void> {
+    return this.#part.withdraw()
+  }
+}
+
+/**
+ * The receipt of an archive.
+ *
+ * @param named where somebody says that it lies; else it may lie beside the archive, or not be there
+ * @throws BackupError `CLIENT_RECEIPT` when it is none; `CLI_FILE` when it cannot be read
+ */
+export const findReceipt = async (archivePath: string, named: string | undefined): Promise<Receipt | undefined> => {
+  const path = named ?? receiptPath(archivePath)
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK) // a pipe would wait for somebody to write
+    const { size } = await handle.stat()
+    if (size > MAX_RECEIPT_BYTES) throw noReceipt(path, `it has ${size} bytes`)
+    return parseReceipt(await handle.readFile('utf8'), path)
+  } catch (cause) {
+    if (cause instanceof BackupError) throw cause
+    const errno = (cause as NodeJS.ErrnoException).code ?? String(cause)
+    if (errno === 'ENOENT' && named === undefined) return undefined
+    throw new BackupError('CLI_FILE', `cannot read the receipt ${path}: ${errno}`, { path }, { cause })
+  } finally {
+    await handle?.close()
+  }
+}
+
+/**
+ * Holds a file against its receipt before it is read: another length tells enough.
+ *
+ * @throws BackupError `CLIENT_RECEIPT`
+ */
+export const checkSize = (receipt: Receipt | undefined, path: string, sizeBytes: number): void => {
+  if (receipt === undefined || receipt.bytes === sizeBytes) return
+  throw differs(path, `${receipt.bytes} bytes`, `${sizeBytes}`)
+}
+
+/**
+ * Holds a file that was read, and is whole by itself, against its receipt.
+ *
+ * @throws BackupError `CLIENT_RECEIPT`
+ */
+export const checkReceipt = (
+  receipt: Receipt | undefined,
+  read: {
+    readonly path: string
+    readonly sha256: string
+    readonly format: ArchiveFormat
+    readonly facts: ArchiveFacts
+  },
+): void => {
+  if (receipt === undefined) return
+  const { path, sha256, format, facts } = read
+  checkSize(receipt, path, facts.bytes)
+  if (receipt.sha256 !== sha256) throw differs(path, `the digest ${receipt.sha256}`, sha256)
+  // The bytes are right, so a receipt that differs in these has been changed itself.
+  if (receipt.format !== format) throw differs(path, `the format ${receipt.format}`, format)
+  if (receipt.entries !== facts.members) throw differs(path, `${receipt.entries} entries`, `${facts.members}`)
+  if (receipt.files !== facts.files) throw differs(path, `${receipt.files} files`, `${facts.files}`)
+}
+
+/** @throws BackupError `CLIENT_NO_VERDICT` unless the receipt holds an agent's verdict */
+export const requireVerdict = (receipt: Receipt | undefined, path: string): void => {
+  if (receipt?.proof === 'agent-verdict') return
+  const found = receipt === undefined ? 'no receipt beside it' : 'a receipt without one'
+  throw new BackupError(
+    'CLIENT_NO_VERDICT',
+    `expected the verdict of an agent for ${path}, found ${found}`,
+    { path },
+    { hint: 'only a backup that came framed, from an agent of protocol 0.77 or later, has one' },
+  )
+}
+
+const differs = (path: string, expected: string, found: string): BackupError =>
+  new BackupError(
+    'CLIENT_RECEIPT',
+    `expected ${path} to have ${expected}, as its receipt says, found ${found}`,
+    { path },
+    { hint: 'the file is not what was fetched: take another copy of it, or another backup' },
+  )

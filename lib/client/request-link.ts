@@ -1,0 +1,120 @@
+/**
+ * One connection to an agent: bytes out, bytes in, and how long the agent may be silent.
+ *
+ *     send ─▶ next, next, … ─▶ undefined        the agent has closed its half; that proves nothing
+ *                         └──▶ thrown           reset, silence or abort: never taken for an end
+ *     finish(last words) ─▶ waits a little for the agent's end, and never throws
+ *
+ * Silence counts only while somebody waits in `next`: our own slow disk is not the agent's
+ * silence. At most what the socket holds is in memory; what is not asked for stays with the agent.
+ */
+
+import { BackupError } from '../errors/index.ts'
+import { type DialOptions, dial, interrupted, type Socket } from './request-connection.ts'
+
+export interface LinkOptions extends DialOptions {
+  /** How long the agent may be silent while we wait for it. */
+  readonly silenceMs: number
+}
+
+/** An agent that was told the last word closes at once; one that does not is not waited for. */
+const FINISH_MS = 10_000
+
+const CUT_HINT = 'the agent resets the connection when a backup fails: its log says why'
+
+export class AgentLink {
+  /** May be changed at any time; counts from the next `next`. */
+  silenceMs: number
+  /** `host:port` of the agent, as it is called in messages. */
+  readonly where: string
+  readonly #socket: Socket
+  readonly #signal: AbortSignal
+  readonly #chunks: AsyncIterator<Buffer>
+  readonly #onAbort = (): void => this.#fail(interrupted(this.#signal))
+  #failure: BackupError | undefined
+
+  private constructor(socket: Socket, { host, port, silenceMs, signal }: LinkOptions) {
+    this.#socket = socket
+    this.#signal = signal
+    this.where = `${host}:${port}`
+    this.silenceMs = silenceMs
+    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    socket.on('error', () => undefined) // whoever reads is told; a late one has nobody to be told
+    signal.addEventListener('abort', this.#onAbort)
+    if (signal.aborted) this.#onAbort()
+  }
+
+  /** @throws BackupError `CLIENT_CONNECT`, or the reason of the signal */
+  static async open(options: LinkOptions): Promise<AgentLink> {
+    return new AgentLink(await dial(options), options)
+  }
+
+  send(bytes: Buffer): void {
+    this.#socket.write(bytes)
+  }
+
+  /**
+   * The next bytes, or undefined when the agent has closed its half.
+   *
+   * @throws BackupError `CLIENT_CUT`, `CLIENT_SILENCE`, the reason of the signal
+   */
+  async next(): Promise<Buffer | undefined> {
+    if (this.#failure !== undefined) throw this.#failure // a stream that broke looks ended to who asks again
+    const silenceMs = this.silenceMs
+    const silence = setTimeout(
+      () =>
+        this.#fail(
+          new BackupError('CLIENT_SILENCE', `the agent sent nothing for ${silenceMs / 1000} s`, { silenceMs }),
+        ),
+      silenceMs,
+    )
+    try {
+      const { done, value } = await this.#chunks.next()
+      return done === true ? undefined : value
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+      const cut = `the connection to the agent broke (${code})`
+      this.#failure ??= new BackupError('CLIENT_CUT', cut, { errno: code }, { cause, hint: CUT_HINT })
+      throw this.#failure
+    } finally {
+      clearTimeout(silence)
+    }
+  }
+
+  /** Everything that comes, to the end. @param first what was read already and belongs to it */
+  async *rest(first: Buffer): AsyncGenerator<Buffer> {
+    if (first.length > 0) yield first
+    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) yield chunk
+  }
+
+  /** How many bytes have come that nobody has asked for. */
+  get unreadBytes(): number {
+    return this.#socket.readableLength
+  }
+
+  /** Says the last words and closes our half. Errors are nobody's business any more: what counts is decided. */
+  async finish(lastWords: Buffer): Promise<void> {
+    const tooLong = setTimeout(() => this.close(), FINISH_MS)
+    try {
+      this.#socket.end(lastWords)
+      while ((await this.next()) !== undefined) {
+        // What comes now is not asked for.
+      }
+    } catch {
+      // It is gone, or silent: then it is not told.
+    } finally {
+      clearTimeout(tooLong)
+      this.close()
+    }
+  }
+
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#socket.destroy()
+  }
+
+  #fail(reason: BackupError): void {
+    this.#failure ??= reason
+    this.#socket.destroy(this.#failure)
+  }
+}
