@@ -150,7 +150,9 @@ const stage = async (
   programs?: string,
 ): Promise<Stage> => {
   const path = [...(programs === undefined ? [] : [programs]), '/usr/bin', '/bin'].join(':')
-  const agent = running === 'as a program' ? await startProgram(settings, path) : await startInside(settings, path)
+  // A history of its own, and with it a lock of its own: other agents of this machine are not in the way.
+  const own = { ...settings, stateDirectory: join(scratch, 'state') }
+  const agent = running === 'as a program' ? await startProgram(own, path) : await startInside(own, path)
   return {
     host: agent.host,
     port: agent.port,
@@ -169,7 +171,7 @@ const startInside = async (settings: Partial<AgentSettings>, path: string): Prom
   const before = process.env['PATH']
   process.env['PATH'] = path // where the engine is looked for; the agent reads it when it starts
   try {
-    return await startAgent({ ...settings, host: '127.0.0.1', port: 0, drainSeconds: 0 })
+    return await startAgent({ ...settings, host: '127.0.0.1', port: 0, seconds: { drain: 0 } })
   } finally {
     process.env['PATH'] = before
   }
@@ -178,12 +180,13 @@ const startInside = async (settings: Partial<AgentSettings>, path: string): Prom
 const PROGRAM = fileURLToPath(new URL('../../bin/backup-agent.js', import.meta.url))
 
 const startProgram = async (
-  { engine = 'auto', directory }: Partial<AgentSettings>,
+  { engine = 'auto', directory, stateDirectory }: Partial<AgentSettings>,
   path: string,
 ): Promise<Stoppable> => {
   const options = ['--listen', '127.0.0.1:0', '--engine', engine, '--drain-seconds', '0']
   const source = directory === undefined ? [] : ['--directory', directory]
-  const child = spawn(process.execPath, [PROGRAM, 'serve', ...options, ...source], {
+  const history = stateDirectory === undefined ? ['--no-history'] : ['--state-dir', stateDirectory]
+  const child = spawn(process.execPath, [PROGRAM, 'serve', ...options, ...source, ...history], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: path },
   })
