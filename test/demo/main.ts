@@ -7,12 +7,12 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { statfs, truncate, writeFile } from 'node:fs/promises'
+import { open, statfs, truncate, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 
 import { EXIT } from '../../lib/errors/index.ts'
-import { AgentProcess, CLIENT_PROGRAM } from '../rig/agent-process.ts'
+import { AGENT_PROGRAM, AgentProcess, CLIENT_PROGRAM } from '../rig/agent-process.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
 import { ThrowawayServer } from '../rig/mariadb-server.ts'
 import { mustRun, runProgram } from '../rig/run-program.ts'
@@ -38,6 +38,8 @@ interface Receipt {
   readonly sha256: string
   readonly files: number
   readonly seconds: number
+  readonly sid: string
+  readonly proof: string
 }
 
 /** Undone in reverse order, whatever happens. */
@@ -48,6 +50,7 @@ const demo = async (story: Story, tidyUp: TidyUp, signal: AbortSignal): Promise<
   tidyUp.push(() => removeGuardedDirectory(scratch))
   const archive = join(scratch, 'backup.tar')
   const restored = join(scratch, 'restored')
+  const stateDirectory = join(scratch, 'state')
 
   const server = await story.tell(
     'server',
@@ -87,7 +90,7 @@ const demo = async (story: Story, tidyUp: TidyUp, signal: AbortSignal): Promise<
     'agent',
     async () => {
       const options = ['--listen', '127.0.0.1:0', '--engine', 'mariadb-backup', '--socket', source.socket]
-      const started = await AgentProcess.start(options)
+      const started = await AgentProcess.start([...options, '--spool-dir', scratch, '--state-dir', stateDirectory])
       tidyUp.push(() => started.stop('SIGKILL'))
       return started
     },
@@ -115,9 +118,15 @@ const demo = async (story: Story, tidyUp: TidyUp, signal: AbortSignal): Promise<
   await agent.stop()
 
   await story.tell(
+    'remembered',
+    () => checkHistory(stateDirectory, receipt, signal),
+    (state) => `backup-agent history: ${state}; the client has counted and hashed every byte`,
+  )
+
+  await story.tell(
     'verified',
-    () => mustRun(process.execPath, [CLIENT_PROGRAM, 'verify', archive], { signal }),
-    () => 'backup-client verify: the file is a whole backup',
+    () => mustRun(process.execPath, [CLIENT_PROGRAM, 'verify', archive, '--require-verdict'], { signal }),
+    () => "backup-client verify: a whole backup, as the agent's own verdict and digest say",
   )
 
   const tree = await story.tell(
@@ -129,6 +138,12 @@ const demo = async (story: Story, tidyUp: TidyUp, signal: AbortSignal): Promise<
       return tree
     },
     ({ size }) => `by GNU tar, bsdtar and Python's tarfile: three identical trees of ${size} files and directories`,
+  )
+
+  await story.tell(
+    'changed',
+    () => refuseChangedArchive(archive, receipt.bytes, signal),
+    () => 'one bit in the middle of a table: backup-client verify refuses it, though every tar takes it',
   )
 
   await story.tell(
@@ -185,6 +200,32 @@ const fetchBackup = async (
   throw new DemoFailure(
     `backup-client fetch ended with ${run.exitCode ?? run.killedBy}: ${run.stderr.trim()}\nthe agent's log:\n${agent.logTail}`,
   )
+}
+
+/** @returns the outcome that the agent has remembered, which must be the best there is */
+const checkHistory = async (stateDirectory: string, receipt: Receipt, signal: AbortSignal): Promise<string> => {
+  const history = await mustRun(process.execPath, [AGENT_PROGRAM, 'history', '--json', '--state-dir', stateDirectory], {
+    signal,
+  })
+  const { jobs } = JSON.parse(history.stdout.toString()) as { jobs: { state: string; sid: string; sha256?: string }[] }
+  const job = jobs.find(({ sid }) => sid === receipt.sid)
+  if (job?.state === 'delivered' && job.sha256 === receipt.sha256) return job.state
+  throw new DemoFailure(`the history should say delivered, and says ${JSON.stringify(job ?? 'nothing')}`)
+}
+
+/** Flips a bit, looks, and flips it back. */
+const refuseChangedArchive = async (archive: string, bytes: number, signal: AbortSignal): Promise<void> => {
+  const flip = async (): Promise<void> => {
+    const file = await open(archive, 'r+')
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, Math.floor(bytes / 2))
+    await file.write(Buffer.of(buffer.readUInt8(0) ^ 1), 0, 1, Math.floor(bytes / 2))
+    await file.close()
+  }
+  await flip()
+  const { exitCode, stderr } = await runProgram(process.execPath, [CLIENT_PROGRAM, 'verify', archive], { signal })
+  await flip()
+  if (exitCode === EXIT.incomplete) return
+  throw new DemoFailure(`backup-client verify ended with ${exitCode} for an archive with a flipped bit: ${stderr}`)
 }
 
 /** @returns how many cut archives were refused; the archive is no backup any more afterwards */

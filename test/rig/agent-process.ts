@@ -81,7 +81,8 @@ export class AgentProcess {
     { environment = plainEnvironment(), launcher = [] }: AgentCircumstances = {},
   ): Promise<AgentProcess> {
     const listen = options.includes('--listen') ? [] : ['--listen', '127.0.0.1:0']
-    const words = [...launcher, process.execPath, AGENT_PROGRAM, 'serve', ...listen, ...options]
+    const history = options.includes('--state-dir') ? [] : ['--no-history']
+    const words = [...launcher, process.execPath, AGENT_PROGRAM, 'serve', ...listen, ...history, ...options]
     const child = spawn(words[0] ?? '', words.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment,
