@@ -5,7 +5,7 @@
  *                                     └▶ E status=FAILED     whatever else happened
  *
  * The end is not made here by anybody's decision: only a job that has a result is complete.
- * Format: PROTOCOL.md, "framed-stream".
+ * Format: PROTOCOL.md, "x-framed-stream".
  */
 
 import { blockFrame, dataFrames } from '../encodings/index.ts'

@@ -47,6 +47,8 @@ export type Decision =
   | { readonly kind: 'question'; readonly question: SimpleRequest | SidRequest }
 
 export interface PolicyContext {
+  /** Whether the engine writes an xbstream; the engine `directory` does not. */
+  readonly hasXbstream: boolean
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
   readonly loginRequired: boolean
   /** Makes the id of a session whose client named none. */
@@ -59,7 +61,7 @@ const COMPRESS_KEY = 'xtrabackup-agent:inline-compress'
 export const decide = (
   request: AgentRequest,
   version: ProtocolVersion,
-  { loginRequired, makeSid }: PolicyContext,
+  { loginRequired, hasXbstream, makeSid }: PolicyContext,
 ): Decision => {
   if (request.action !== 'copy from' && request.action !== 'monitor') return { kind: 'question', question: request }
   if (request.action !== 'copy from') {
@@ -92,6 +94,14 @@ export const decide = (
       },
     )
   }
+  if (request.format === 'xbstream' && !hasXbstream) {
+    throw new BackupError(
+      'AGENT_NOT_SUPPORTED',
+      'this agent has no xbstream to send: its engine reads a directory',
+      {},
+      { hint: 'ask for agent-stream-format=tar' },
+    )
+  }
   if (loginRequired && request.user === undefined) {
     throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key user', { missing: ['user'] })
   }
@@ -108,8 +118,10 @@ export const decide = (
 }
 
 const encodingOf = ({ streamEncoding, format }: CopyRequest, version: ProtocolVersion): StreamEncoding => {
-  if (isFramingVersion(version) && streamEncoding?.toLowerCase() === FRAMED_MIME) return 'framed'
-  const encoding = streamEncoding === undefined ? DEFAULT_ENCODING : encodingFromMime(streamEncoding)
+  const isFraming = isFramingVersion(version)
+  if (isFraming && streamEncoding?.toLowerCase() === FRAMED_MIME) return 'framed'
+  const others = isFraming ? [FRAMED_MIME] : []
+  const encoding = streamEncoding === undefined ? DEFAULT_ENCODING : encodingFromMime(streamEncoding, others)
   if (format === 'tar') return encoding
   throw new BackupError(
     'PROTOCOL_VALUE_INVALID',

@@ -30,6 +30,7 @@ export interface SessionContext {
   readonly memory: JobMemory
   readonly product: string
   readonly loginRequired: boolean
+  readonly hasXbstream: boolean
   readonly requestDeadlineMs: number
   /** How long a client may take to make a complete backup durable. */
   readonly receiptMs: number

@@ -113,6 +113,7 @@ const startIn = async (
     memory,
     product: PRODUCT,
     loginRequired: engine.needsLogin && defaultsFile === undefined,
+    hasXbstream: engine.identity.name !== 'directory',
     requestDeadlineMs: seconds.request * 1000,
     receiptMs: seconds.receipt * 1000,
     networkMs: seconds.network * 1000,

@@ -39,7 +39,7 @@ export const XBSTREAM_MAGIC: Buffer = Buffer.from('XBSTCK01', 'latin1')
 /** A metadata file is a kilobyte; MySQL's sets of GTIDs can be longer. What is longer still is not read. */
 const MAX_METADATA_BYTES = 64 * 1024
 
-/** A metadata file that is not closed yet. */
+/** A metadata file that has bytes and is not closed yet. */
 interface OpenMetadata {
   readonly role: MetadataRole
   sizeBytes: number
@@ -119,8 +119,8 @@ export class XbstreamProof {
   #close(path: string): void {
     const file = this.#open.get(path)
     this.#open.delete(path)
-    // An empty one says nothing: the program that should have written it was stopped.
-    if (file === undefined || file.sizeBytes === 0) return
+    // Not seen before its end: empty. Such a one says nothing, the program that should have written it was stopped.
+    if (file === undefined) return
     this.#metadata.see(path)
     this.#texts.set(file.role, Buffer.concat(file.pieces).toString('utf8'))
   }

@@ -71,7 +71,7 @@ export const fetchCommand = (): Command =>
     )
     .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
     .option('--no-receipt', 'write no receipt')
-    .option('--receipt-file <FILE>', 'write the receipt here')
+    .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
     .option('--sid <S>', 'name of the session; the agent makes one otherwise')
     .addOption(
       new Option(

@@ -9,7 +9,7 @@
  * A framed archive ends only with the agent's word that it is complete and is the one that it
  * has sent. A plain one ends when the connection does, which proves nothing: its own end must.
  *
- * Memory: one chunk. Rules: PROTOCOL.md, "framed-stream".
+ * Memory: one chunk. Rules: PROTOCOL.md, "x-framed-stream".
  */
 
 import { createHash } from 'node:crypto'

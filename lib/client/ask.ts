@@ -93,6 +93,16 @@ export const agentStatus = async (options: AskOptions): Promise<AgentStatus> => 
  *
  * @returns how many there were
  * @throws BackupError `JOB_UNKNOWN` when none runs under that name; `CLIENT_*`, `PROTOCOL_*`
+ * @example
+ *   import { BackupError, cancelBackup } from 'kv-backup-agent'
+ *
+ *   try {
+ *     const cancelled = await cancelBackup('nightly', { host: '127.0.0.1', port: Number(process.env.AGENT_PORT) })
+ *     console.log(`${cancelled} stopped, the locks of the server are free`)
+ *   } catch (error) {
+ *     if (!(error instanceof BackupError && error.code === 'JOB_UNKNOWN')) throw error
+ *     console.log('nothing to stop')
+ *   }
  */
 export const cancelBackup = async (sid: string, options: AskOptions): Promise<number> => {
   const { first } = await ask(options, [
@@ -113,6 +123,17 @@ export interface VerdictOptions extends AskOptions {
  * How the newest backup of a session has ended, if it has. That it has failed is an answer, and nothing is thrown.
  *
  * @throws BackupError `JOB_UNKNOWN` when there never was one; `CLIENT_*`, `PROTOCOL_*`
+ * @example
+ *   import { BackupError, backupVerdict } from 'kv-backup-agent'
+ *
+ *   const agent = { host: '127.0.0.1', port: Number(process.env.AGENT_PORT) }
+ *   try {
+ *     const { status, outcome, sha256 } = await backupVerdict('nightly', { ...agent, wait: true })
+ *     console.log(`${status} (${outcome}) ${sha256 ?? ''}`)
+ *   } catch (error) {
+ *     if (!(error instanceof BackupError && error.code === 'JOB_UNKNOWN')) throw error
+ *     console.log('no backup of that name')
+ *   }
  */
 export const backupVerdict = async (sid: string, options: VerdictOptions): Promise<BackupVerdict> => {
   const { signal, wait = false, onRunning } = options

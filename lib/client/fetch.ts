@@ -22,6 +22,8 @@ import { type OpenStream, openStream } from './request.ts'
 export interface FetchProgress {
   /** `asking` until the agent has accepted, `preparing` until the backup program gives the first bytes. */
   readonly stage: 'asking' | 'preparing' | 'receiving'
+  /** Name of the session, for those who want to cancel it or ask for its verdict; said when the agent accepts. */
+  readonly sid: string | undefined
   /** What the agent does for us; older ones do not say. */
   readonly session: SessionFacts | undefined
   /** The agent's words when it began to send. */
@@ -39,7 +41,7 @@ export interface FetchProgress {
 const DEFAULT_CONNECT_SECONDS = 10
 /** A long FLUSH on a busy server keeps the engine quiet for minutes. */
 export const DEFAULT_SILENCE_SECONDS = 600
-/** In a framed stream something comes every five seconds. Source: PROTOCOL.md, "framed-stream". */
+/** In a framed stream something comes every five seconds. Source: PROTOCOL.md, "x-framed-stream". */
 export const FRAMED_SILENCE_SECONDS = 60
 
 const PROGRESS_MS = 500
@@ -73,7 +75,14 @@ export interface BackupFetch extends AsyncIterable<FetchProgress> {
  */
 export const fetchBackup = (options: FetchOptions): BackupFetch => {
   const meter = new ByteMeter(() => performance.now())
-  const state: FetchState = { meter, stage: 'asking', session: undefined, msg: undefined, backup: undefined }
+  const state: FetchState = {
+    meter,
+    stage: 'asking',
+    sid: undefined,
+    session: undefined,
+    msg: undefined,
+    backup: undefined,
+  }
   const receipt = run(options, state)
   const ended = receipt.then(
     () => undefined,
@@ -90,9 +99,10 @@ export const fetchBackup = (options: FetchOptions): BackupFetch => {
         let timer: NodeJS.Timeout | undefined
         await Promise.race([ended, new Promise((resolve) => (timer = setTimeout(resolve, PROGRESS_MS)))])
         clearTimeout(timer)
-        const { stage, session, msg, backup } = state
+        const { stage, sid, session, msg, backup } = state
         yield {
           stage,
+          sid,
           session,
           msg,
           bytes: meter.bytes,
@@ -105,7 +115,7 @@ export const fetchBackup = (options: FetchOptions): BackupFetch => {
   }
 }
 
-type FetchState = { -readonly [Key in 'stage' | 'session' | 'msg' | 'backup']: FetchProgress[Key] } & {
+type FetchState = { -readonly [Key in 'stage' | 'sid' | 'session' | 'msg' | 'backup']: FetchProgress[Key] } & {
   readonly meter: ByteMeter
 }
 
@@ -129,12 +139,14 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
       connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
       silenceMs: (options.silenceSeconds ?? DEFAULT_SILENCE_SECONDS) * 1000,
       signal,
-      onAccepted: (session) => {
+      onAccepted: (session, sid) => {
+        state.sid = sid
         state.session = session
         state.stage = 'preparing'
       },
     })
     const { link, answer, wire } = stream
+    state.sid ??= answer.get('sid')
     state.msg = answer.get('msg') ?? ''
     state.stage = 'receiving'
     if (stream.encoding === 'framed') link.silenceMs = (options.silenceSeconds ?? FRAMED_SILENCE_SECONDS) * 1000

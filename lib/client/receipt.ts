@@ -92,6 +92,7 @@ export const makeReceipt = (facts: ArchiveFacts, received: Received): Receipt =>
 export const writeReceiptText = (receipt: Receipt): string => `${JSON.stringify(receipt, null, 2)}\n`
 
 type Form = (value: unknown) => boolean
+type Fields = Readonly<Record<string, unknown>>
 
 const oneOf =
   (...values: readonly unknown[]): Form =>
@@ -113,10 +114,7 @@ const fields =
     typeof value === 'object' &&
     value !== null &&
     !Array.isArray(value) &&
-    Object.entries(forms).every(([key, form]) => form(ownValue(value, key)))
-
-const ownValue = (value: object, key: string): unknown =>
-  Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
+    Object.entries(forms).every(([key, form]) => form((value as Fields)[key]))
 
 const FORMS: Readonly<Record<keyof Receipt, Form>> = {
   receipt: oneOf(RECEIPT_VERSION),
@@ -159,14 +157,14 @@ export const parseReceipt = (json: string, path: string): Receipt => {
     throw noReceipt(path, 'it is not JSON', cause)
   }
   if (!fields({})(value)) throw noReceipt(path, 'it is not a JSON object')
-  const receipt = value as object
+  const receipt = value as Fields
   for (const [key, form] of Object.entries(FORMS)) {
-    const found = ownValue(receipt, key)
+    const found = receipt[key]
     if (form(found)) continue
     const shown = found === undefined ? 'nothing' : JSON.stringify(found).slice(0, 80)
     throw noReceipt(path, `it says ${shown} as its ${key}`)
   }
-  return Object.fromEntries(Object.keys(FORMS).map((key) => [key, ownValue(receipt, key)])) as unknown as Receipt
+  return Object.fromEntries(Object.keys(FORMS).map((key) => [key, receipt[key]])) as unknown as Receipt
 }
 
 export const noReceipt = (path: string, why: string, cause?: unknown): BackupError =>

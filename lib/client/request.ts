@@ -51,7 +51,7 @@ export interface BackupRequest {
   readonly silenceMs: number
   readonly signal: AbortSignal
   /** Told when the agent has accepted and the backup program is being started. */
-  onAccepted(session: SessionFacts): void
+  onAccepted(session: SessionFacts, sid: string | undefined): void
 }
 
 /** A backup that begins to arrive. */
@@ -84,11 +84,11 @@ export const openStream = async (request: BackupRequest): Promise<OpenStream> =>
 
 /** The dialogue of 0.77. */
 const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older agent'> => {
-  const { encoding, format } = request
+  const { user, password, sid, encoding, format } = request
   const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
   const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
     ['action', 'copy from'],
-    ...login(request),
+    ...given({ user, password, sid }),
     ['agent-stream-encoding', mime],
     ['agent-stream-format', format],
   ])
@@ -102,7 +102,7 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
     checkReady(accepted)
     checkStatus(accepted.block, 'ACCEPTED')
     const session = readSessionFacts(accepted.block, { encoding: mime, format })
-    request.onAccepted(session)
+    request.onAccepted(session, accepted.block.get('sid'))
     const sending = await readBlock(link, accepted.rest)
     if (sending === undefined) {
       throw new BackupError(
@@ -124,13 +124,15 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
 
 /** The dialogue of 0.76. */
 const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
+  const { user, password, sid } = request
   const encoding = request.encoding === 'framed' ? 'octet' : request.encoding
   const asked = writeRequest(COMPATIBLE_PROTOCOL_VERSION, [
     ['action', 'copy from'],
+    ...given({ user, password }),
     ['backup-level', '0'],
     ['replication', '0'],
     ['file', FULL_BACKUP_FILE],
-    ...login(request),
+    ...given({ sid }),
     ['agent-stream-encoding', ENCODINGS[encoding]],
   ])
   return withLink(request, asked, async (link) => {
@@ -142,8 +144,9 @@ const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
   })
 }
 
-const login = ({ user, password, sid }: BackupRequest): [string, string][] =>
-  Object.entries({ user, password, sid }).filter((pair): pair is [string, string] => pair[1] !== undefined)
+/** A key without a value is not sent: an empty password is a password. */
+const given = (values: Readonly<Record<string, string | undefined>>): [string, string][] =>
+  Object.entries(values).filter((pair): pair is [string, string] => pair[1] !== undefined)
 
 /** Connects, asks and hands the link on. Whatever throws meanwhile closes it. */
 const withLink = async <Result>(

@@ -23,13 +23,14 @@ const SHOWN_CHARACTERS = 80
 
 /**
  * @param text a MIME type as it stood on the wire; upper or lower case (RFC 2045, 5.1), no parameters
- * @throws BackupError `ENCODING_UNKNOWN`, naming the three that are known
+ * @param others what else whoever asks could have had: only for the refusal
+ * @throws BackupError `ENCODING_UNKNOWN`, naming those that are known
  */
-export const encodingFromMime = (text: string): EncodingName => {
+export const encodingFromMime = (text: string, others: readonly string[] = []): EncodingName => {
   for (const name of Object.keys(ENCODINGS) as EncodingName[]) {
     if (ENCODINGS[name] === text.toLowerCase()) return name
   }
-  const known = Object.values(ENCODINGS)
+  const known: string[] = [...Object.values(ENCODINGS), ...others]
   const shown = JSON.stringify(text.slice(0, SHOWN_CHARACTERS))
   throw new BackupError(
     'ENCODING_UNKNOWN',

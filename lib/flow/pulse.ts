@@ -32,25 +32,75 @@ export async function* withPulse(
   wait: Wait,
 ): AsyncGenerator<Buffer | typeof PULSE> {
   const iterator = source[Symbol.asyncIterator]()
-  let alarm = setAlarm(everyMs, wait)
+  const bell = new Bell(everyMs, wait)
   try {
     let next = iterator.next()
     for (;;) {
-      // The alarm first: a flood of bytes must not drown it.
-      const result = await Promise.race([alarm.rang, next])
-      if (result === PULSE) {
-        alarm = setAlarm(everyMs, wait)
+      await bell.rangOr(next)
+      // The bell first: a flood of bytes must not drown it.
+      if (bell.takeRing()) {
         yield PULSE
         continue
       }
+      const result = await next
       if (result.done === true) return
       next = iterator.next()
       next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
       yield result.value
     }
   } finally {
-    alarm.off()
+    bell.off()
     // Not waited for: whoever leaves us early has aborted the source by other means.
     Promise.resolve(iterator.return?.()).catch(() => undefined)
+  }
+}
+
+/**
+ * An alarm that is wound again whenever its ring was taken.
+ *
+ * Not `Promise.race`: raced against one long-lived promise, every piece of the source would be kept until it rings.
+ */
+class Bell {
+  readonly #everyMs: number
+  readonly #wait: Wait
+  #alarm: Alarm
+  #isRinging = false
+  #wake: () => void = () => {}
+
+  constructor(everyMs: number, wait: Wait) {
+    this.#everyMs = everyMs
+    this.#wait = wait
+    this.#alarm = this.#wind()
+  }
+
+  /** Resolves when it rings, or when the other has settled, well or not. */
+  rangOr(other: Promise<unknown>): Promise<void> {
+    if (this.#isRinging) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => resolve()
+      this.#wake = done
+      other.then(done, done)
+    })
+  }
+
+  /** Whether it rang since the last time. */
+  takeRing(): boolean {
+    if (!this.#isRinging) return false
+    this.#isRinging = false
+    this.#alarm = this.#wind()
+    return true
+  }
+
+  off(): void {
+    this.#alarm.off()
+  }
+
+  #wind(): Alarm {
+    const alarm = setAlarm(this.#everyMs, this.#wait)
+    void alarm.rang.then(() => {
+      this.#isRinging = true
+      this.#wake()
+    })
+    return alarm
   }
 }

@@ -11,7 +11,7 @@ const EXAMPLE: Readonly<Record<string, string>> = {
   replication: '1',
   file: '/srv/backups/BackupSet/20110304005033/ZRM_LINKS/.',
 }
-const CONTEXT: PolicyContext = { loginRequired: true, makeSid: () => 'made-up' }
+const CONTEXT: PolicyContext = { loginRequired: true, hasXbstream: true, makeSid: () => 'made-up' }
 
 const decideOn = (pairs: Readonly<Record<string, string>>, context = CONTEXT) => decideAs('0.76.1', pairs, context)
 
@@ -114,6 +114,14 @@ describe('what 0.77 has added', () => {
     const octet = { ...EXAMPLE, 'agent-stream-encoding': 'application/octet-stream', 'agent-stream-format': 'xbstream' }
 
     expect(() => decideAs('0.77.1', octet)).toThrow(expect.objectContaining({ code: 'PROTOCOL_VALUE_INVALID' }))
+  })
+
+  test('refuses an xbstream where the engine makes none', () => {
+    const context = { ...CONTEXT, hasXbstream: false }
+
+    expect(() => decideAs('0.77.0', { ...FRAMED, 'agent-stream-format': 'xbstream' }, context)).toThrow(
+      expect.objectContaining({ code: 'AGENT_NOT_SUPPORTED' }),
+    )
   })
 
   test.each(['ping', 'status'])('is the question %s', (action) => {

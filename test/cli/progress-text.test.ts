@@ -6,6 +6,7 @@ import { SESSION } from '../client/scripted-agent.ts'
 
 const PROGRESS: FetchProgress = {
   stage: 'receiving',
+  sid: 'nightly',
   session: SESSION,
   msg: 'here it comes',
   bytes: 1.5 * 2 ** 30,

@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -34,6 +44,63 @@ test('leaves nothing when it is discarded', async () => {
 
   expect(existsSync(path)).toBe(false)
   expect(existsSync(`${path}.part`)).toBe(false)
+})
+
+test('stays when it is discarded after the commit, and goes when it is withdrawn', async () => {
+  const file = await PartFile.create(path)
+  await file.write(Buffer.from('whole'))
+  await file.commit()
+
+  await file.discard()
+  const stayed = existsSync(path)
+  await file.withdraw()
+
+  expect(stayed).toBe(true)
+  expect(existsSync(path)).toBe(false)
+})
+
+test('takes nothing of another away when it is withdrawn', async () => {
+  const file = await PartFile.create(path)
+  await file.write(Buffer.from('whole'))
+  await file.commit()
+  renameSync(path, `${path}.moved`)
+  writeFileSync(path, 'of another')
+
+  await file.withdraw()
+
+  expect(readFileSync(path, 'utf8')).toBe('of another')
+  expect(readFileSync(`${path}.moved`, 'utf8')).toBe('whole')
+})
+
+test('is durable and has no name yet when it is sealed', async () => {
+  const file = await PartFile.create(path)
+  await file.write(Buffer.from('whole'))
+
+  await file.seal()
+
+  expect([existsSync(path), existsSync(`${path}.part`)]).toEqual([false, true])
+  await file.discard()
+  expect(existsSync(`${path}.part`)).toBe(false)
+})
+
+test('replaces a plain file where it may, and only at the end', async () => {
+  writeFileSync(path, 'older')
+
+  const file = await PartFile.create(path, { replace: true })
+  await file.write(Buffer.from('newer'))
+  const before = readFileSync(path, 'utf8')
+  await file.commit()
+
+  expect([before, readFileSync(path, 'utf8')]).toEqual(['older', 'newer'])
+})
+
+test.each<[string, () => void]>([
+  ['a directory', () => mkdirSync(path)],
+  ['a link', () => symlinkSync('elsewhere', path)],
+])('never replaces %s', async (_, given) => {
+  given()
+
+  await expect(PartFile.create(path, { replace: true })).rejects.toMatchObject({ code: 'CLIENT_TARGET' })
 })
 
 test('never replaces a file that is there', async () => {

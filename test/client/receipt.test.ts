@@ -99,14 +99,6 @@ test.each<[keyof Receipt, unknown[]]>([
   }
 })
 
-test('takes nothing from the prototype of all objects for a field', () => {
-  const { bytes: _, ...others } = RECEIPT
-
-  expect(() => parseReceipt(JSON.stringify({ ...others, __proto__: { bytes: 3072 } }), 'f')).toThrow(
-    expect.objectContaining({ code: 'CLIENT_RECEIPT' }),
-  )
-})
-
 test('whatever stands in the file, is a receipt or refused as none', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json(), changed()), (text) => {

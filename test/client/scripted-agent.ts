@@ -58,8 +58,9 @@ export class Caller {
       asked = Buffer.concat(this.#chunks)
       if (this.socket.destroyed) break
     }
-    this.#requestBytes = asked.length
-    return asked.toString()
+    const end = asked.indexOf('\n\n')
+    this.#requestBytes = end === -1 ? asked.length : end + 2
+    return asked.toString('utf8', 0, this.#requestBytes)
   }
 
   say(...pieces: readonly (Buffer | string)[]): void {

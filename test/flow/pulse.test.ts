@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from '@jest/globals'
 
 import { PULSE, withPulse } from '../../lib/flow/index.ts'
@@ -108,4 +110,26 @@ test('a source that fails is heard, and one that is left is told', async () => {
 
   await expect(failing.next()).rejects.toThrow('broken')
   expect(hand.returned).toBe(true)
+})
+
+test('nothing that has passed is kept, however long the alarm is silent', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const passed: WeakRef<Buffer>[] = []
+  async function* source(): AsyncGenerator<Buffer> {
+    for (let count = 0; count < 100; count += 1) {
+      const bytes = Buffer.alloc(1000)
+      passed.push(new WeakRef(bytes))
+      yield bytes
+    }
+  }
+
+  const stream = withPulse(source(), 1000, new Bell().wait)
+  for (let count = 0; count < 90; count += 1) await stream.next()
+  await new Promise(setImmediate) // what was looked at in this turn is kept until its end
+  gc()
+  const kept = passed.filter((piece) => piece.deref() !== undefined).length
+  await stream.return(undefined)
+
+  expect(kept).toBeLessThan(10)
 })

@@ -2,8 +2,9 @@
  * `npm run measure:memory`: how much memory agent and client take for a large backup.
  *
  * Fills a throw-away server with 3 GB, one table of them 1 GB, fetches it once in each
- * encoding, and prints the peak of each process (VmHWM of proc(5)). Fails when the agent
- * takes more than the README promises. Not a test: it takes minutes and 15 GB of disk.
+ * encoding, and once with a client that stands still until the backup program is done; prints
+ * the peak of each process (VmHWM of proc(5)). Fails when the agent takes more than the README
+ * promises. Not a test: it takes minutes and 15 GB of disk.
  */
 
 import { spawn } from 'node:child_process'
@@ -34,16 +35,36 @@ const peakBytes = (pid: number): number | undefined => {
   }
 }
 
+interface Way {
+  readonly name: string
+  readonly options: readonly string[]
+  /** The client is stopped until the backup program is done: everything waits in the spill. */
+  readonly standsStill?: true
+}
+
+const WAYS: readonly Way[] = [
+  { name: 'framed', options: [] },
+  { name: 'standing still', options: [], standsStill: true },
+  ...['octet', 'base64', 'uuencode'].map((name) => ({ name, options: ['--encoding', name] })),
+]
+
 /** Fetches one backup. The client's peak is looked at every 20 ms: it is lost with the process. */
-const fetch = async (address: string, out: string, encoding: string): Promise<number> => {
-  const args = ['fetch', address, '--user', 'backup', '--out', out, '--encoding', encoding, '--json']
+const fetch = async (agent: AgentProcess, out: string, { options, standsStill }: Way): Promise<number> => {
+  const args = ['fetch', agent.address, '--user', 'backup', '--out', out, ...options, '--json']
   const env = { ...process.env, BACKUP_PASSWORD: 'secret' }
   const client = spawn(process.execPath, [CLIENT_PROGRAM, ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
   let peak = 0
   const watch = setInterval(() => {
     peak = Math.max(peak, peakBytes(client.pid ?? 0) ?? 0)
   }, 20)
-  const [status] = (await once(client, 'close')) as [number]
+  const closed = once(client, 'close')
+  if (standsStill) {
+    await agent.logged('engine stage')
+    client.kill('SIGSTOP')
+    await agent.logged(({ msg, stage }) => msg === 'engine stage' && stage === 'done')
+    client.kill('SIGCONT')
+  }
+  const [status] = (await closed) as [number]
   clearInterval(watch)
   if (status !== 0) throw new Error(`the client ended with ${status}`)
   return peak
@@ -61,16 +82,17 @@ for (const [index, mebibytes] of TABLES.entries()) {
 }
 
 let promiseKept = true
-for (const encoding of ['octet', 'base64', 'uuencode']) {
-  const agent = await AgentProcess.start(['--engine', 'mariadb-backup', '--socket', server.socket])
+for (const way of WAYS) {
+  const agent = await AgentProcess.start(['--engine', 'mariadb-backup', '--socket', server.socket, '--spool-dir', work])
   const out = join(work, 'backup.tar')
-  const clientPeak = await fetch(agent.address, out, encoding)
+  const clientPeak = await fetch(agent, out, way)
   const agentPeak = peakBytes(agent.pid) ?? 0
   const gigabytes = (statSync(out).size / 1e9).toFixed(2)
   const [inAgent, inClient] = [agentPeak, clientPeak].map((bytes) => `${Math.round(bytes / MIB)} MiB`)
-  process.stdout.write(`${encoding.padEnd(9)} archive ${gigabytes} GB   agent ${inAgent}   client ${inClient}\n`)
+  process.stdout.write(`${way.name.padEnd(15)} archive ${gigabytes} GB   agent ${inAgent}   client ${inClient}\n`)
   promiseKept &&= agentPeak < PROMISED_BYTES
   rmSync(out)
+  rmSync(`${out}.receipt`)
   await agent.stop()
 }
 await server.discard()

@@ -25,7 +25,7 @@ const client = (options: readonly string[], environment: Record<string, string> 
 const address = (): string => `${stage.host}:${stage.port}`
 const fixture = (name: string): string => join(SESSION_DIRECTORY, `${name}.session`)
 
-test.each(['example-request', 'newer-minor', 'half-closing-client'])(
+test.each(['example-request', 'newer-minor', 'half-closing-client', 'framed', 'framed-own-pace', 'status'])(
   'recording %s anew gives the very file that lies in the repository',
   async (name) => {
     const passwordFile = join(scratch, 'password')

@@ -67,7 +67,7 @@ interface Peer {
 }
 
 /** Answers the first line of a request with these bytes; closes at once, or when a receipt has come. */
-const peer = async (answer: Buffer, waitsForReceipt = false): Promise<Peer> => {
+const peer = async (answer: Buffer, waitsForReceipt = false, lastWords = ''): Promise<Peer> => {
   let heard = ''
   server = createServer((socket) => {
     socket.on('error', () => undefined)
@@ -80,7 +80,7 @@ const peer = async (answer: Buffer, waitsForReceipt = false): Promise<Peer> => {
         socket.write(answer)
         if (!waitsForReceipt) socket.end()
       }
-      if (isAsked && heard.endsWith('\n\n')) socket.end()
+      if (isAsked && heard.endsWith('\n\n')) socket.end(lastWords)
     })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -290,5 +290,11 @@ describe('a recording of frames', () => {
     const agent = await sending(Buffer.concat([framed(COMPLETE), PROGRESS]))
 
     await expect(record(REQUEST, agent)).rejects.toMatchObject({ code: 'FRAME_CORRUPT' })
+  })
+
+  test('of an agent that goes on when it has the receipt is none', async () => {
+    const agent = await peer(Buffer.concat([Buffer.from(ANSWER), framed(COMPLETE)]), true, 'thanks')
+
+    await expect(record([...REQUEST, ...RECEIPT], agent)).rejects.toMatchObject({ code: 'FRAME_CORRUPT' })
   })
 })

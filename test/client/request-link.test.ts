@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+
+import { AgentLink } from '../../lib/client/request-link.ts'
+import { ScriptedAgent, type Script } from './scripted-agent.ts'
+
+/** Like the end of a request: then the scripts go on. */
+const ASKED = Buffer.from('\n\n')
+
+let agent: ScriptedAgent
+let link: AgentLink
+
+afterEach(async () => {
+  link.close()
+  await agent.close()
+})
+
+const linkTo = async (script: Script, silenceMs = 60_000, signal = new AbortController().signal): Promise<void> => {
+  agent = await ScriptedAgent.start(async (caller) => {
+    await caller.request()
+    await script(caller)
+  })
+  link = await AgentLink.open({
+    host: agent.host,
+    port: agent.port,
+    connectMs: 10_000,
+    keepHalfOpen: true,
+    silenceMs,
+    signal,
+  })
+  link.send(ASKED)
+}
+
+const all = async (): Promise<string> => {
+  const chunks: Buffer[] = []
+  for await (const chunk of link.rest(Buffer.from('before '))) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+test('gives what comes, to the end', async () => {
+  await linkTo((caller) => {
+    caller.say('one ', 'two')
+    caller.socket.end()
+  })
+
+  expect(await all()).toBe('before one two')
+})
+
+test('says the last words, and returns when the agent has gone', async () => {
+  let heard = ''
+  await linkTo(async (caller) => {
+    heard = await caller.lastWords()
+    caller.say('too late to be read')
+    caller.socket.end()
+  })
+
+  await link.finish(Buffer.from('thank you'))
+
+  expect(heard).toBe('thank you')
+})
+
+test('returns as well when the agent breaks off instead', async () => {
+  await linkTo(async (caller) => {
+    await caller.lastWords()
+    caller.socket.resetAndDestroy()
+  })
+
+  await expect(link.finish(Buffer.from('thank you'))).resolves.toBeUndefined()
+})
+
+describe('what is not an end is never taken for one', () => {
+  const twice = async (): Promise<string[]> => {
+    const codes: string[] = []
+    for (let asked = 0; asked < 2; asked += 1) {
+      codes.push(
+        await link.next().then(
+          (chunk) => (chunk === undefined ? 'the end' : 'bytes'),
+          (error: { code: string }) => error.code,
+        ),
+      )
+    }
+    return codes
+  }
+
+  test('silence', async () => {
+    await linkTo(async (caller) => {
+      await caller.lastWords()
+    }, 50)
+
+    expect(await twice()).toEqual(['CLIENT_SILENCE', 'CLIENT_SILENCE'])
+  })
+
+  test('a reset', async () => {
+    await linkTo((caller) => {
+      caller.socket.resetAndDestroy()
+    })
+
+    expect(await twice()).toEqual(['CLIENT_CUT', 'CLIENT_CUT'])
+  })
+
+  test('being told to stop', async () => {
+    const stop = new AbortController()
+    await linkTo(
+      async (caller) => {
+        stop.abort()
+        await caller.lastWords()
+      },
+      60_000,
+      stop.signal,
+    )
+
+    expect(await twice()).toEqual(['CLIENT_INTERRUPTED', 'CLIENT_INTERRUPTED'])
+  })
+})
