@@ -40,9 +40,8 @@ export const untilArrived = async (socket: Socket, hurry: AbortSignal): Promise<
   }
   if (hurry.aborted) onHurry()
   else hurry.addEventListener('abort', onHurry, { once: true })
-  const { localPort, remotePort } = socket
   while (!socket.destroyed && performance.now() < deadline) {
-    if (socket.writableLength === 0 && (await tcpState(localPort, remotePort)).unacknowledgedBytes === 0) break
+    if (socket.writableLength === 0 && (await tcpState(socket)).unacknowledgedBytes === 0) break
     await setTimeout(LOOK_MS)
   }
   hurry.removeEventListener('abort', onHurry)

@@ -9,6 +9,7 @@
  */
 
 import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 
 export interface TcpState {
   /** Bytes that the system has taken and the peer's has not acknowledged. */
@@ -23,20 +24,22 @@ const PROBING = 4
 /** Nothing is waited for where there is no such line, or no such file. */
 const NOTHING: TcpState = { unacknowledgedBytes: 0, unanswered: 0 }
 
-export const tcpState = async (localPort?: number, remotePort?: number): Promise<TcpState> => {
+/** The two ends of a connection, as a socket of Node knows them. */
+export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
+
+export const tcpState = async (ends: Ends): Promise<TcpState> => {
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const state = findTcpState(await readFile(file, 'latin1').catch(() => ''), localPort, remotePort)
+    const state = findTcpState(await readFile(file, 'latin1').catch(() => ''), ends)
     if (state !== undefined) return state
   }
   return NOTHING
 }
 
-/** The first connection between the two ports in the text of such a file. Numbers there are hexadecimal. */
-export const findTcpState = (table: string, localPort = 0, remotePort = 0): TcpState | undefined => {
-  const port = (number: number): string => number.toString(16).toUpperCase().padStart(4, '0')
+/** The connection between the two ends in the text of such a file. Numbers there are hexadecimal. */
+export const findTcpState = (table: string, ends: Ends): TcpState | undefined => {
+  const [local, remote] = [endOf(ends.localAddress, ends.localPort), endOf(ends.remoteAddress, ends.remotePort)]
   const line = new RegExp(
-    `^ *\\d+: [0-9A-F]+:${port(localPort)} [0-9A-F]+:${port(remotePort)} [0-9A-F]{2} ([0-9A-F]{8}):[0-9A-F]{8} ` +
-      '([0-9A-F]{2}):[0-9A-F]{8} ([0-9A-F]{8}) +\\d+ +(\\d+)',
+    `^ *\\d+: ${local} ${remote} [0-9A-F]{2} ([0-9A-F]{8}):[0-9A-F]{8} ([0-9A-F]{2}):[0-9A-F]{8} ([0-9A-F]{8}) +\\d+ +(\\d+)`,
     'm',
   ).exec(table)
   if (line === null) return undefined
@@ -47,4 +50,36 @@ export const findTcpState = (table: string, localPort = 0, remotePort = 0): TcpS
     unanswered:
       kind === RETRANSMITTING ? Number.parseInt(retransmits, 16) : kind === PROBING ? Number.parseInt(probes, 10) : 0,
   }
+}
+
+/** A pattern: an address of version 4 stands in `tcp` by itself, and in `tcp6` with its prefix (RFC 4291, 2.5.5.2). */
+const endOf = (address = '', port = 0): string => {
+  const portDigits = port.toString(16).toUpperCase().padStart(4, '0')
+  const [, version4] = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? []
+  if (version4 !== undefined) {
+    return `(?:0000000000000000FFFF0000)?${inWords(version4.split('.').map(Number))}:${portDigits}`
+  }
+  return `${inWords(bytesOfVersion6(address))}:${portDigits}`
+}
+
+/** Each four bytes are one number in the byte order of the host, which is little-endian wherever Node runs. */
+const inWords = (bytes: readonly number[]): string => {
+  const hex = bytes.map((byte) => byte.toString(16).toUpperCase().padStart(2, '0'))
+  let words = ''
+  for (let at = 0; at < hex.length; at += 4)
+    words += hex
+      .slice(at, at + 4)
+      .reverse()
+      .join('')
+  return words
+}
+
+/** `fe80::1%eth0` -> 16 bytes. */
+const bytesOfVersion6 = (address: string): number[] => {
+  const [head = '', tail] = (address.split('%')[0] ?? '').split('::')
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))
+  const [before, after] = [groups(head), groups(tail ?? '')]
+  const zeros = Array<number>(Math.max(8 - before.length - after.length, 0)).fill(0)
+  return [...before, ...zeros, ...after].flatMap((group) => [group >> 8, group & 0xff])
 }

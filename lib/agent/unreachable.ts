@@ -31,12 +31,11 @@ export const watchReachability = async (
   limitMs: number,
   signal: AbortSignal,
   onUnreachable: (error: BackupError) => void,
-  look: (localPort?: number, remotePort?: number) => Promise<TcpState> = tcpState,
+  look: (socket: Socket) => Promise<TcpState> = tcpState,
 ): Promise<void> => {
-  const { localPort, remotePort } = socket
   let silentSinceMs: number | undefined
   while (!signal.aborted) {
-    const { unanswered } = await look(localPort, remotePort)
+    const { unanswered } = await look(socket)
     const now = performance.now()
     if (unanswered < LOST) silentSinceMs = undefined
     else silentSinceMs ??= now

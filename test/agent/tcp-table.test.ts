@@ -15,6 +15,13 @@ const table = (
    2: 0100007F:9C40 0100007F:62D4 01 00000000:00000000 00:00000000 00000000     0        0 40114 1 0000000000000000 20 4 30 10 -1
 `
 
+const ends = (remotePort: number, remoteAddress = '127.0.0.1') => ({
+  localAddress: '127.0.0.1',
+  localPort: 25_300,
+  remoteAddress,
+  remotePort,
+})
+
 describe('of a connection', () => {
   test.each<[string, string, { unacknowledgedBytes: number; unanswered: number }]>([
     ['at rest', '00000000:00000000 00:00000000 00000000     0        0', { unacknowledgedBytes: 0, unanswered: 0 }],
@@ -39,11 +46,32 @@ describe('of a connection', () => {
       { unacknowledgedBytes: 0, unanswered: 0 },
     ],
   ])('%s', (_, state, expected) => {
-    expect(findTcpState(table(state), 25_300, 40_000)).toEqual(expected)
+    expect(findTcpState(table(state), ends(40_000))).toEqual(expected)
   })
 
   test('that is not in the table nothing is known', () => {
-    expect(findTcpState(table('00000000:00000000 00:00000000 00000000     0        0'), 25_300, 40_001)).toBeUndefined()
+    expect(findTcpState(table('00000000:00000000 00:00000000 00000000     0        0'), ends(40_001))).toBeUndefined()
+  })
+
+  test('with the same ports, but from another machine, nothing is known either', () => {
+    const found = table('00028000:00000000 01:00000014 00000000     0        0')
+
+    expect(findTcpState(found, ends(40_000, '127.0.0.2'))).toBeUndefined()
+    expect(findTcpState(found, ends(40_000, '::ffff:127.0.0.1'))).toBeDefined()
+  })
+
+  test('of version 6 the addresses are found as the kernel writes them', () => {
+    const line =
+      '   0: 00000000000000000000000001000000:62D4 000080FE00000000FF005450B6AD1DFE:9C40 01 00000007:00000000 00:00000000 00000000     0        0 1\n'
+
+    expect(
+      findTcpState(line, {
+        localAddress: '::1',
+        localPort: 25_300,
+        remoteAddress: 'fe80::5054:ff:fe1d:adb6%eth0',
+        remotePort: 40_000,
+      }),
+    ).toEqual({ unacknowledgedBytes: 7, unanswered: 0 })
   })
 
   test('the kernel of this machine tells what its reader has not taken', async () => {
@@ -56,8 +84,8 @@ describe('of a connection', () => {
     client.pause()
     ours.write(Buffer.alloc(32 * 1024 * 1024))
 
-    let state = await tcpState(ours.localPort, ours.remotePort)
-    while (state.unacknowledgedBytes === 0) state = await tcpState(ours.localPort, ours.remotePort)
+    let state = await tcpState(ours)
+    while (state.unacknowledgedBytes === 0) state = await tcpState(ours)
 
     expect(state.unanswered).toBeLessThan(2) // it reads nothing, and answers
     ours.destroy()
