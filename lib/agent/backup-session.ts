@@ -27,6 +27,7 @@ import { receiveReceipt } from './receive-receipt.ts'
 import { resetWhenArrived, untilArrived } from './reset.ts'
 import { clientGone, failedBlock, finish, refuse, send } from './send.ts'
 import type { Connection, SessionContext } from './session.ts'
+import { tcpState } from './tcp-table.ts'
 import { watchReachability } from './unreachable.ts'
 
 type BackupDecision = Extract<Decision, { kind: 'backup' }>
@@ -82,6 +83,7 @@ class BackupSession {
       nowMs,
       wait,
       wallClockMs: Date.now(),
+      unacknowledgedBytes: async () => (await tcpState(socket)).unacknowledgedBytes,
       lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
     })
   }
@@ -156,7 +158,7 @@ class BackupSession {
     if (answered.delivered) this.#log.info({ sid: job.order.sid, job: job.id }, 'delivered: the client has every byte')
     else this.#log.warn({ sid: job.order.sid, job: job.id, why: answered.why }, 'sent, but not confirmed')
     await this.#leave(answered.delivered ? 'delivered' : 'sent-unconfirmed')
-    await finish(this.#socket).catch(() => undefined) // it has what it needs
+    await this.#closeInOrder()
   }
 
   #receipt(result: BackupResult): ReturnType<typeof receiveReceipt> {
@@ -171,9 +173,20 @@ class BackupSession {
     const { sid, encoding } = this.#decision
     if (socket.destroyed) return
     if (this.#told === 'nothing') return refuse(socket, error, sid)
-    if (this.#told === 'sending' && encoding !== 'framed') return resetWhenArrived(socket, hurry)
-    // A client that reads slowly, or not at all, gets its time for what is on the way, and no more.
-    const last = this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error)
+    if (this.#told === 'sending' && encoding !== 'framed') {
+      // What is on the way holds the end: whatever of it has not arrived must never do so.
+      if (this.#job.isLettingGo) socket.resetAndDestroy()
+      else await resetWhenArrived(socket, hurry)
+      return
+    }
+    await this.#closeInOrder(this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error))
+  }
+
+  /** Our FIN. A client that reads slowly, or not at all, gets its time for what is on the way, and no more. */
+  async #closeInOrder(last: Buffer = Buffer.alloc(0)): Promise<void> {
+    const socket = this.#socket
+    const { hurry } = this.#context
+    if (socket.destroyed) return
     socket.end(last)
     await untilArrived(socket, hurry)
     if (socket.writableFinished) await finishedByPeer(socket, hurry)

@@ -76,9 +76,10 @@ const jobBlock = (job: BackupJob): Buffer => {
 }
 
 const cancel = async (sid: string, { jobs }: SessionContext, peer: string): Promise<Buffer> => {
-  // One that only waits for its client's word is complete: there is nothing left to stop.
-  const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state))
-  if (wanted.length === 0) throw unknownJob(sid, 'no backup of this session id is running')
+  // One whose end is on its way, or that only waits for its client's word, is complete: there is nothing left to stop.
+  const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state) && !job.isLettingGo)
+  if (wanted.length === 0)
+    throw unknownJob(sid, 'no backup of this session id can be cancelled: none runs, or it is complete already')
   for (const job of wanted) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${peer}`))
   await Promise.all(wanted.map((job) => job.closed))
   const msg = 'cancelled: the backup program is gone and the locks of the server are free'
@@ -96,8 +97,8 @@ const verdict = async (sid: string, { jobs, memory }: SessionContext): Promise<B
 const runningVerdict = (job: BackupJob): Buffer => {
   const { result } = job
   const { sid } = job.order
-  if (job.state === 'complete' && result !== undefined) {
-    const msg = 'complete and sent; the client has not answered yet'
+  if ((job.state === 'complete' || job.isLettingGo) && result !== undefined) {
+    const msg = 'complete; its last bytes are on their way, or its client has not answered yet'
     return writeStatus({ status: 'COMPLETE', msg, sid }, [
       ['job', job.id],
       ['bytes', String(result.bytes)],

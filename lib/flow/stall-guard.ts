@@ -33,6 +33,8 @@ export interface FlowObservation {
   readonly pending: boolean
   /** Bytes that have left since the beginning. */
   readonly bytesOut: number
+  /** Something has left since the last look all the same, though a whole piece has not yet. */
+  readonly moved?: boolean
 }
 
 export const DEFAULT_STALL_LIMITS: StallLimits = { lockedStallMs: 10_000, lockedWaitMs: 60_000, stallMs: 600_000 }
@@ -64,10 +66,10 @@ export class StallGuard {
    *
    * @returns the error to cancel the backup with, `FLOW_STALLED_LOCKED` or `FLOW_STALLED`; always the same one from then on
    */
-  look({ locked, producerWaiting, pending, bytesOut }: FlowObservation): BackupError | undefined {
+  look({ locked, producerWaiting, pending, bytesOut, moved = false }: FlowObservation): BackupError | undefined {
     if (this.#verdict !== undefined) return this.#verdict
     const now = this.#nowMs()
-    const hasMoved = bytesOut !== this.#bytesOut
+    const hasMoved = moved || bytesOut !== this.#bytesOut
     const isHeld = locked && producerWaiting
 
     if (this.#lastHeldMs !== undefined) this.#lockedWaitMs += now - this.#lastHeldMs

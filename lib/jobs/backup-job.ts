@@ -50,6 +50,11 @@ export interface BackupOrder {
   readonly spool: SpoolSettings
   readonly spill: { readonly memoryBytes: number; readonly disk?: SpillPlace }
   readonly limits: WatchLimits
+  /**
+   * Bytes that the other side has not acknowledged, as far as the system knows: while that number changes, bytes
+   * leave. A slow receiver makes no whole piece leave for a long time.
+   */
+  readonly unacknowledgedBytes?: () => Promise<number>
   readonly log: Logger
   /** A monotonic clock, milliseconds. */
   readonly nowMs: () => number
@@ -114,6 +119,7 @@ export class BackupJob {
   #members = 0
   #engineBytes = 0
   #archiveBytes = 0
+  #isPlain = false
   #isPending = false // something was handed out and has not left yet
   #isRedoNear = false
   #fullMs = 0 // the engine was kept waiting by the receiver, in all
@@ -156,6 +162,14 @@ export class BackupJob {
   /** Known from the verdict on, for a complete backup alone. */
   get result(): BackupResult | undefined {
     return this.#result
+  }
+
+  /**
+   * Whether the verdict was good and the end is on its way to a client that sees no trailer. From then on such a
+   * backup is complete for whoever gets the last byte: nobody may call it anything else.
+   */
+  get isLettingGo(): boolean {
+    return this.#isPlain && this.#result !== undefined
   }
 
   /** How the engine ended, once it has. */
@@ -243,6 +257,7 @@ export class BackupJob {
    */
   wire(encoder: Encoder, blockBytes: number): AsyncGenerator<Buffer[]> {
     const { wait } = this.#order
+    this.#isPlain = true
     const onQuiet = (reserveBytes: number): void => {
       const stage = this.#run?.progress().stage
       this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
@@ -453,8 +468,16 @@ export class BackupJob {
   async #watch(run: EngineRun): Promise<void> {
     const { limits, nowMs, wait } = this.#order
     const dogs = new Watchdogs(limits, nowMs)
+    let lastUnacknowledged = 0
+    let lastSent = 0
     while (!this.#ended.signal.aborted && this.#stopped === undefined) {
       const { full, producerWaitingSinceMs, bytesIn, bytesOut } = this.#spill.state
+      // Asked for only while nothing seems to move: it is a table of the whole host.
+      const isStill = this.#isPending && this.#sent.bytes === lastSent
+      const unacknowledged = isStill ? ((await this.#order.unacknowledgedBytes?.()) ?? 0) : lastUnacknowledged
+      const moved = isStill && unacknowledged !== lastUnacknowledged
+      lastUnacknowledged = unacknowledged
+      lastSent = this.#sent.bytes
       const failure = dogs.look({
         engine: run.progress(),
         engineRuns: this.#outcome === undefined,
@@ -463,6 +486,7 @@ export class BackupJob {
         isFull: full,
         pending: this.#isPending || bytesIn > bytesOut,
         bytesOut: this.#sent.bytes,
+        moved,
       })
       if (failure !== undefined) {
         this.abandon(failure)

@@ -38,6 +38,8 @@ export interface WatchFacts {
   readonly pending: boolean
   /** Bytes that have left so far. */
   readonly bytesOut: number
+  /** Something has left since the last look, though a whole piece has not yet. */
+  readonly moved: boolean
 }
 
 export class Watchdogs {
@@ -61,8 +63,14 @@ export class Watchdogs {
     return this.#lookAtEngine(facts) ?? this.#lookAtReceiver(facts)
   }
 
-  #lookAtReceiver({ engine, engineRuns, isFull, pending, bytesOut }: WatchFacts): BackupError | undefined {
-    return this.#stall.look({ locked: engine.locked && engineRuns, producerWaiting: isFull, pending, bytesOut })
+  #lookAtReceiver({ engine, engineRuns, isFull, pending, bytesOut, moved }: WatchFacts): BackupError | undefined {
+    return this.#stall.look({
+      locked: engine.locked && engineRuns,
+      producerWaiting: isFull,
+      pending,
+      bytesOut,
+      moved,
+    })
   }
 
   #lookAtEngine({ engine, engineRuns, hasBegun, engineBytes, isFull }: WatchFacts): BackupError | undefined {

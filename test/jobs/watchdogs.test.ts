@@ -21,6 +21,7 @@ const COPYING: WatchFacts = {
   isFull: false,
   pending: false,
   bytesOut: 1000,
+  moved: false,
 }
 const inStage = (stage: string, facts: Partial<WatchFacts['engine']>): WatchFacts => ({
   ...COPYING,
@@ -78,6 +79,14 @@ describe('a job goes on', () => {
     goesOn((facts, second) => ({
       ...facts,
       engine: { ...facts.engine, locked: true, stage: 'BLOCK_DDL', words: second },
+    }))
+  })
+
+  test('as long as the receiver takes a little, though a whole piece has not left', () => {
+    goesOn((facts) => ({
+      ...facts,
+      ...{ engine: { ...facts.engine, locked: true, stage: 'START' }, isFull: false, pending: true, moved: true },
+      engineRuns: false,
     }))
   })
 
