@@ -107,13 +107,10 @@ const DEADLINES: Readonly<Record<keyof Deadlines, readonly [description: string,
   drain: ['after SIGTERM, how long a running backup may take before it is cancelled', 0],
 }
 
-/** Timers of the system go no further than 24 days. */
-const MAX_SECONDS = 2_000_000
-
 const secondsOption = (name: keyof Deadlines, description: string, min: number): Option =>
   new Option(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}-seconds <N>`, description)
     .default(DEFAULT_SECONDS[name])
-    .argParser(parseCount('seconds', min, MAX_SECONDS))
+    .argParser(parseCount('seconds', min))
 
 const bytesOption = (flags: string, description: string, value: number, min: number): Option =>
   new Option(flags, description).default(value, formatBytes(value)).argParser(parseCount('bytes', min))

@@ -29,9 +29,12 @@ export const parseAddress =
 
 const POWERS = ['', 'K', 'M', 'G', 'T']
 
+/** Timers of Node go no further than 24 days. */
+const MAX_SECONDS = 2_000_000
+
 /** A whole number of something, within limits; bytes may carry K, M, G or T (powers of 1024). */
 export const parseCount =
-  (unit: 'bytes' | 'seconds', min: number, max = Number.MAX_SAFE_INTEGER) =>
+  (unit: 'bytes' | 'seconds', min: number, max = unit === 'bytes' ? Number.MAX_SAFE_INTEGER : MAX_SECONDS) =>
   (text: string): number => {
     const match = (unit === 'bytes' ? /^(\d{1,15})([KMGT]?)$/i : /^(\d{1,15})()$/).exec(text)
     const value =
