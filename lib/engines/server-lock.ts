@@ -1,7 +1,7 @@
 /**
  * Chooses what a backup locks so that there is one backup per server: the same thing in every agent on the host.
  *
- *     the data directory, when it is named and can be read    every agent meets there, whoever runs it
+ *     the data directory, when it is named or can be seen     every agent meets there, whoever runs it
  *     else LOCKS/server-<32 hex digits>.lock                  the agents that share LOCKS meet there
  *     else nothing
  *
@@ -17,6 +17,7 @@ import { access, open, readFile, realpath, stat, statfs } from 'node:fs/promises
 import { join, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
+import { dataDirectoryOfSocket } from './data-directory-of-socket.ts'
 import { hostGuards } from './host-guards.ts'
 import { isSameDevice } from './running-server.ts'
 import type { EngineSettings } from './types.ts'
@@ -34,8 +35,11 @@ const HASH_DIGITS = 32
  */
 export const findServerLock = async (where: Where): Promise<string | undefined> => {
   if (!hostGuards().lock) return undefined
-  if (where.datadir !== undefined) {
-    const directory = await lockableDirectory(resolve(where.datadir))
+  // An option file may name another socket: then nobody here knows which server it is.
+  const knowsSocket = where.socket !== undefined || where.defaultsFile === undefined
+  const datadir = where.datadir ?? (knowsSocket ? await dataDirectoryOfSocket(where.socket) : undefined)
+  if (datadir !== undefined) {
+    const directory = await lockableDirectory(resolve(datadir))
     if (directory !== undefined) return directory
   }
   return where.lockDirectory === undefined ? undefined : makeLockFile(resolve(where.lockDirectory), await nameOf(where))
