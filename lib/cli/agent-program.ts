@@ -124,7 +124,7 @@ Examples:
   backup-agent serve --directory /srv/snapshot/mysql
       nothing installed: hands out a stopped server's directory
 
-Signals: SIGTERM and SIGINT take no new work and let a running backup end; a second one cancels it.
+Signals: SIGTERM, SIGINT and SIGHUP take no new work and let a running backup end; a second one cancels it.
 Log: JSON lines on standard error, readable ones on a terminal.`
 
 const serve = async (options: ServeOptions): Promise<void> => {
@@ -169,7 +169,7 @@ const untilStopped = (starting: Promise<RunningAgent>, log: Logger): Promise<voi
       if (isFirst) obeyed.then(resolve, reject)
       else obeyed.catch(() => undefined) // the first one says why
     }
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal)
   })
   stopped.catch(() => undefined)
   return stopped

@@ -1,12 +1,12 @@
 /**
- * Ctrl-C and SIGTERM as an AbortSignal, so that whatever runs can tidy up first.
+ * Ctrl-C, SIGTERM and a terminal that goes away as an AbortSignal, so that whatever runs can tidy up first.
  *
- * The exit status is the shell's own: 130 and 143.
+ * The exit status is the shell's own: 130, and 143 for the others.
  */
 
 import { BackupError, EXIT } from '../errors/index.ts'
 
-/** Runs `work` with a signal that aborts on the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** Runs `work` with a signal that aborts on the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. */
 export const withStopSignals = async <Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
   const controller = new AbortController()
   const onSignal = (name: NodeJS.Signals): void => {
@@ -14,10 +14,10 @@ export const withStopSignals = async <Result>(work: (signal: AbortSignal) => Pro
     const code = name === 'SIGINT' ? 'CLIENT_INTERRUPTED' : 'CLIENT_TERMINATED'
     controller.abort(new BackupError(code, `stopped by ${name}`))
   }
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal)
   try {
     return await work(controller.signal)
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal)
   }
 }
