@@ -68,8 +68,7 @@ export const receiveReceipt = (
     socket.on('data', onData).on('end', onEnd).on('close', onEnd)
   })
 
-/** A block ends with an empty line. */
-const endsBlock = (chunks: readonly Buffer[]): boolean =>
-  Buffer.concat(chunks.slice(-2)).subarray(-2).equals(EMPTY_LINE)
+/** A block ends with an empty line; whatever follows makes it no receipt. */
+const endsBlock = (chunks: readonly Buffer[]): boolean => Buffer.concat(chunks).includes(EMPTY_LINE)
 
 const EMPTY_LINE = Buffer.from('\n\n')

@@ -43,15 +43,15 @@ export class PartFile {
 
   /** @throws BackupError `CLIENT_TARGET` when FILE exists already, `CLIENT_WRITE` when it cannot be made */
   static async create(path: string, { replace = false }: PartFileOptions = {}): Promise<PartFile> {
-    await refuseExisting(path, replace)
     const partPath = `${path}.part`
     try {
+      await refuseExisting(path, replace)
       await unlink(partPath).catch(ignoreMissing)
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
       const handle = await open(partPath, flags, FILE_MODE)
       return new PartFile(path, partPath, handle, await handle.stat(), replace)
     } catch (cause) {
-      throw cannotWrite(partPath, cause)
+      throw cause instanceof BackupError ? cause : cannotWrite(partPath, cause)
     }
   }
 

@@ -63,8 +63,9 @@ export const findReceipt = async (archivePath: string, named: string | undefined
   let handle: FileHandle | undefined
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK) // a pipe would wait for somebody to write
-    const { size } = await handle.stat()
-    if (size > MAX_RECEIPT_BYTES) throw noReceipt(path, `it has ${size} bytes`)
+    const found = await handle.stat()
+    if (!found.isFile()) throw noReceipt(path, 'it is not a file')
+    if (found.size > MAX_RECEIPT_BYTES) throw noReceipt(path, `it has ${found.size} bytes`)
     return parseReceipt(await handle.readFile('utf8'), path)
   } catch (cause) {
     if (cause instanceof BackupError) throw cause

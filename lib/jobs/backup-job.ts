@@ -120,6 +120,7 @@ export class BackupJob {
   #engineBytes = 0
   #archiveBytes = 0
   #isPlain = false
+  #saidProblem: string | undefined // of the spill's disk: said once, not for every try
   #isPending = false // something was handed out and has not left yet
   #isRedoNear = false
   #fullMs = 0 // the engine was kept waiting by the receiver, in all
@@ -519,7 +520,9 @@ export class BackupJob {
       this.#fullSinceMs = undefined
     }
     const facts = { spilling, full, memoryBytes, diskBytes, stage: this.#run?.progress().stage }
-    if (diskProblem === undefined) this.#log.debug(facts, 'spill')
+    const isNews = diskProblem !== undefined && diskProblem.code !== this.#saidProblem
+    if (isNews) this.#saidProblem = diskProblem.code
+    if (!isNews) this.#log.debug(facts, 'spill')
     else this.#log.warn({ ...facts, code: diskProblem.code }, `the spill has no disk: ${diskProblem.message}`)
   }
 

@@ -22,7 +22,7 @@ export type RememberedJob = JobBeginning &
     readonly endedAt?: string
   }
 
-/** Without a history, the newest so many that have ended. */
+/** The newest so many of this agent, for when there is no history or its disk is gone. */
 const MAX_REMEMBERED = 100
 
 export class JobMemory {
@@ -45,22 +45,16 @@ export class JobMemory {
 
   /** @throws BackupError `HISTORY_*` when it cannot be written: then the job must not start */
   async started(beginning: JobBeginning): Promise<void> {
-    if (this.#journal !== undefined) {
-      await this.#journal.append({ event: 'started', ...beginning })
-      return
-    }
+    await this.#journal?.append({ event: 'started', ...beginning })
     this.#remember({ ...beginning, startedAt: this.#label(), state: 'running' })
   }
 
   /** Never throws. */
   async ended(job: string, end: JobEnd): Promise<void> {
-    if (this.#journal === undefined) {
-      const begun = this.#remembered.get(job)
-      if (begun === undefined) return
-      const { outcome, ...rest } = end
-      this.#remember({ ...begun, ...rest, state: outcome, endedAt: this.#label() })
-      return
-    }
+    const begun = this.#remembered.get(job)
+    const { outcome, ...rest } = end
+    if (begun !== undefined) this.#remember({ ...begun, ...rest, state: outcome, endedAt: this.#label() })
+    if (this.#journal === undefined) return
     try {
       await this.#journal.append({ event: 'ended', job, ...end })
       await this.#journal.compactWhenDue()
@@ -72,13 +66,17 @@ export class JobMemory {
 
   /** The newest job of a session id, whether it runs or has ended, in this agent or another. @throws BackupError `HISTORY_*` */
   async newest(sid: string): Promise<RememberedJob | undefined> {
-    if (this.#journal !== undefined) {
+    const ours = [...this.#remembered.values()].filter((record) => record.sid === sid).at(-1)
+    if (this.#journal === undefined) return ours
+    try {
       const job = await this.#journal.newest(sid)
       if (job?.state !== 'running') return job
       await this.#journal.markInterrupted() // it may be another agent's, which was killed meanwhile
-      return this.#journal.newest(sid)
+      return await this.#journal.newest(sid)
+    } catch (error) {
+      if (ours !== undefined) return ours // the disk is gone, and we know it all the same
+      throw error
     }
-    return [...this.#remembered.values()].filter((record) => record.sid === sid).at(-1)
   }
 
   /** Writes what is owed, and closes. Never throws. */
