@@ -1,0 +1,101 @@
+/**
+ * `npm run faults`: injects every fault of the matrix into the real programs, and counts what
+ * must never be there.
+ *
+ *     npm run faults                      everything; less than half an hour
+ *     npm run faults -- --quick           the same, a few of each
+ *     npm run faults -- --only NAME …     some; --list names them
+ *     npm run faults -- --pause 20        seconds that a slow reader pauses (60)
+ *     npm run faults -- --seed WORD       other random instants
+ *
+ * Ends with status 0 only when nothing was taken for complete that is not, nothing was left over, and everything came out as the
+ * matrix says. A full run writes REPORT.md beside this file's source.
+ */
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
+import { askProduct, has } from './product.ts'
+import { printTable, type ScenarioResult, writeReport } from './report.ts'
+import { Bench, type Scenario } from './scenario.ts'
+import { SCENARIOS } from './scenarios.ts'
+import { Tally } from './tally.ts'
+
+/** On disk and not in /tmp, which is memory on newer systems. */
+const PARENT = process.env['TMPDIR'] ?? '/var/tmp'
+const REPORT = fileURLToPath(new URL('../../../test/faults/REPORT.md', import.meta.url))
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    quick: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    pause: { type: 'string' },
+    seed: { type: 'string', default: 'kv-backup-agent' },
+    report: { type: 'string' },
+  },
+  allowPositionals: false,
+})
+
+const say = (name: string, text: string): void => {
+  process.stdout.write(`${name.padEnd(20)} ${text}\n`)
+}
+
+const chosen = SCENARIOS.filter(({ name }) => values.only.length === 0 || values.only.includes(name))
+const unknown = values.only.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name))
+if (unknown.length > 0) throw new Error(`no scenario is called ${unknown.join(', ')}; --list names them`)
+
+if (values.list) for (const { name, does } of chosen) say(name, does)
+else process.exitCode = await runAll(chosen)
+
+async function runAll(scenarios: readonly Scenario[]): Promise<number> {
+  const product = await askProduct()
+  const directory = makeGuardedDirectory('faults', PARENT)
+  const started = performance.now()
+  const results = new Map<Scenario, ScenarioResult>()
+
+  const runOne = async (scenario: Scenario): Promise<void> => {
+    const tally = new Tally()
+    const began = performance.now()
+    const missing = (scenario.needs ?? []).filter((ability) => !has(product, ability))
+    const bench = new Bench({
+      product,
+      tally,
+      quick: values.quick,
+      seed: `${values.seed} ${scenario.name}`,
+      pauseSeconds: Number(values.pause ?? (values.quick ? 15 : 60)),
+      directory: join(directory, scenario.name),
+      say: (text) => say(scenario.name, text),
+    })
+    if (missing.length > 0) tally.skip(`the product cannot do: ${missing.join(', ')}`)
+    else {
+      // A scenario that breaks is a finding, and the others go on.
+      await scenario.run(bench).catch((error: unknown) => {
+        tally.charge(
+          'surprises',
+          `the scenario broke: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
+        )
+      })
+    }
+    const seconds = (performance.now() - began) / 1000
+    results.set(scenario, { scenario, tally, seconds })
+    const verdict = tally.isClean ? (tally.injections === 0 ? 'skipped' : 'clean') : 'NOT CLEAN'
+    say(scenario.name, `${verdict}: ${tally.injections} injections, ${seconds.toFixed(0)} s`)
+  }
+
+  try {
+    for (const scenario of scenarios) if (scenario.waits !== true) await runOne(scenario)
+    await Promise.all(scenarios.filter(({ waits }) => waits).map(runOne))
+  } finally {
+    await removeGuardedDirectory(directory)
+  }
+  const all = scenarios.flatMap((scenario) => results.get(scenario) ?? [])
+  process.stdout.write(`\n${printTable(all)}\n${((performance.now() - started) / 60_000).toFixed(1)} minutes\n`)
+  const isFull = values.only.length === 0 && !values.quick
+  const file = values.report ?? (isFull ? REPORT : undefined)
+  if (file !== undefined) writeFileSync(file, await writeReport(all, values.seed))
+  return all.every(({ tally }) => tally.isClean) ? 0 : 1
+}

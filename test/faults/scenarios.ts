@@ -1,0 +1,36 @@
+/** Every scenario, in the order in which they run; those that mostly wait come last, all at once. */
+
+import { brokenConnections } from './broken-connections.ts'
+import { cutForOtherTars, cutStreams } from './cut-streams.ts'
+import { cutEngineOutput, failingEngines } from './failing-engines.ts'
+import { fewResources } from './few-resources.ts'
+import { flippedBits } from './flipped-bits.ts'
+import { fullDisks } from './full-disks.ts'
+import { blackHole, cutNetwork, hungPrograms } from './hung-programs.ts'
+import { killedProcesses } from './killed-processes.ts'
+import { neighbours } from './neighbours.ts'
+import { redoOverrun } from './redo-overrun.ts'
+import type { Scenario } from './scenario.ts'
+import { serverFaults } from './server-faults.ts'
+import { slowReader } from './slow-reader.ts'
+import { toldToStop } from './told-to-stop.ts'
+
+export const SCENARIOS: readonly Scenario[] = [
+  cutStreams,
+  cutForOtherTars,
+  flippedBits,
+  brokenConnections,
+  failingEngines,
+  cutEngineOutput,
+  killedProcesses,
+  serverFaults,
+  toldToStop,
+  neighbours,
+  fullDisks,
+  fewResources,
+  slowReader,
+  redoOverrun,
+  hungPrograms,
+  cutNetwork,
+  blackHole,
+]
