@@ -25,7 +25,7 @@ import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
 import type { Decision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { resetWhenArrived, untilArrived } from './reset.ts'
-import { clientGone, failedBlock, finish, refuse, send } from './send.ts'
+import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
 import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
 import { watchReachability } from './unreachable.ts'
@@ -83,7 +83,7 @@ class BackupSession {
       nowMs,
       wait,
       wallClockMs: Date.now(),
-      unacknowledgedBytes: async () => (await tcpState(socket)).unacknowledgedBytes,
+      unacknowledgedBytes: async () => (await tcpState(socket))?.unacknowledgedBytes ?? 0,
       lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
     })
   }
@@ -139,8 +139,10 @@ class BackupSession {
       this.#told = 'sending'
       await send(this.#socket, [...answer, ...burst], job.signal)
     }
-    await finish(this.#socket, [], job.signal)
+    await flushed(this.#socket, job.signal)
     job.finish()
+    await this.#leave() // before the FIN: whoever sees it may ask for the next backup at once
+    await finish(this.#socket).catch(() => undefined) // everything was taken; it may have closed first
   }
 
   async #sendFrames(): Promise<void> {

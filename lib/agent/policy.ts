@@ -94,6 +94,7 @@ export const decide = (
       },
     )
   }
+  const encoding = encodingOf(request, version)
   if (request.format === 'xbstream' && !hasXbstream) {
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
@@ -112,7 +113,7 @@ export const decide = (
     password: request.password,
     isFraming: isFramingVersion(version),
     format: request.format,
-    encoding: encodingOf(request, version),
+    encoding,
     blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
   }
 }

@@ -78,8 +78,7 @@ const jobBlock = (job: BackupJob): Buffer => {
 const cancel = async (sid: string, { jobs }: SessionContext, peer: string): Promise<Buffer> => {
   // One whose end is on its way, or that only waits for its client's word, is complete: there is nothing left to stop.
   const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state) && !job.isLettingGo)
-  if (wanted.length === 0)
-    throw unknownJob(sid, 'no backup of this session id can be cancelled: none runs, or it is complete already')
+  if (wanted.length === 0) throw unknownJob(sid, 'no backup of this session id is running')
   for (const job of wanted) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${peer}`))
   await Promise.all(wanted.map((job) => job.closed))
   const msg = 'cancelled: the backup program is gone and the locks of the server are free'

@@ -19,6 +19,9 @@ const ARRIVE_MS = 120_000
 
 const LOOK_MS = 20
 
+/** A connection that the kernel's table lacks so often in a row is not in it: there is none, or no such table. */
+const MISSING_FOR_GOOD = 10
+
 /** The same when the agent itself is about to end. */
 const HURRIED_MS = 3_000
 
@@ -38,10 +41,15 @@ export const untilArrived = async (socket: Socket, hurry: AbortSignal): Promise<
   const onHurry = (): void => {
     deadline = Math.min(deadline, performance.now() + HURRIED_MS)
   }
+  let missing = 0
   if (hurry.aborted) onHurry()
   else hurry.addEventListener('abort', onHurry, { once: true })
   while (!socket.destroyed && performance.now() < deadline) {
-    if (socket.writableLength === 0 && (await tcpState(socket)).unacknowledgedBytes === 0) break
+    if (socket.writableLength === 0) {
+      const state = await tcpState(socket)
+      missing = state === undefined ? missing + 1 : 0
+      if (state?.unacknowledgedBytes === 0 || missing === MISSING_FOR_GOOD) break
+    }
     await setTimeout(LOOK_MS)
   }
   hurry.removeEventListener('abort', onHurry)

@@ -25,6 +25,25 @@ export const send = async (socket: Socket, burst: readonly Buffer[], signal: Abo
   })
 }
 
+/** Returns when the system has taken everything that was sent so far. */
+export const flushed = async (socket: Socket, signal: AbortSignal): Promise<void> => {
+  signal.throwIfAborted()
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    const onClose = (): void => reject(clientGone())
+    signal.addEventListener('abort', onAbort)
+    socket.once('close', onClose)
+    socket.write(NOTHING, (error) => {
+      signal.removeEventListener('abort', onAbort)
+      socket.off('close', onClose)
+      if (error) reject(clientGone())
+      else resolve()
+    })
+  })
+}
+
+const NOTHING = Buffer.alloc(0)
+
 /** Sends the last bytes and our FIN; returns when the system has taken every byte. */
 export const finish = async (socket: Socket, bytes: readonly Buffer[] = [], signal?: AbortSignal): Promise<void> => {
   signal?.throwIfAborted()

@@ -21,18 +21,16 @@ export interface TcpState {
 const RETRANSMITTING = 1
 const PROBING = 4
 
-/** Nothing is waited for where there is no such line, or no such file. */
-const NOTHING: TcpState = { unacknowledgedBytes: 0, unanswered: 0 }
-
 /** The two ends of a connection, as a socket of Node knows them. */
 export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
 
-export const tcpState = async (ends: Ends): Promise<TcpState> => {
+/** @returns undefined where there is no such file, or no such line: a table that changes while it is read may lack one */
+export const tcpState = async (ends: Ends): Promise<TcpState | undefined> => {
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
     const state = findTcpState(await readFile(file, 'latin1').catch(() => ''), ends)
     if (state !== undefined) return state
   }
-  return NOTHING
+  return undefined
 }
 
 /** The connection between the two ends in the text of such a file. Numbers there are hexadecimal. */

@@ -31,11 +31,11 @@ export const watchReachability = async (
   limitMs: number,
   signal: AbortSignal,
   onUnreachable: (error: BackupError) => void,
-  look: (socket: Socket) => Promise<TcpState> = tcpState,
+  look: (socket: Socket) => Promise<TcpState | undefined> = tcpState,
 ): Promise<void> => {
   let silentSinceMs: number | undefined
   while (!signal.aborted) {
-    const { unanswered } = await look(socket)
+    const unanswered = (await look(socket))?.unanswered ?? 0
     const now = performance.now()
     if (unanswered < LOST) silentSinceMs = undefined
     else silentSinceMs ??= now

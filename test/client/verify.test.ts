@@ -141,11 +141,11 @@ describe('a file with its receipt', () => {
     await expect(verifyBackup(file, { receipt: join(directory, 'no') })).rejects.toMatchObject({ code: 'CLI_FILE' })
   })
 
-  test('is refused when the receipt is there and cannot be read', async () => {
+  test('is refused when there is something else in the place of the receipt', async () => {
     put(TAR)
     mkdirSync(`${file}.receipt`)
 
-    await expect(verifyBackup(file)).rejects.toMatchObject({ code: 'CLI_FILE' })
+    await expect(verifyBackup(file)).rejects.toMatchObject({ code: 'CLIENT_RECEIPT' })
   })
 })
 

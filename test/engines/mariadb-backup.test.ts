@@ -440,14 +440,29 @@ describe('a cancel', () => {
 })
 
 describe('trouble on the way', () => {
-  test('a backup that finds another one running gives up in time and says so', async () => {
+  test('a backup that finds another one of ours running does not even ask the server', async () => {
     const first = await start()
     const chunks = first.output[Symbol.asyncIterator]()
-    await chunks.next() // it holds its first lock now, and stands still
+    await chunks.next() // it runs now, and stands still
 
-    const { outcome } = await fail({}, { startupWaitSeconds: 1 })
+    const { outcome } = await fail({})
     await chunks.return?.()
     await first.settled
+
+    expect(outcome.failure).toMatchObject({ code: 'JOB_BUSY' })
+  })
+
+  test("a backup that finds somebody else's running gives up in time and says so", async () => {
+    const held = server.query('BACKUP STAGE START; DO SLEEP(600);').catch(() => [])
+    const holder = async (): Promise<string | undefined> =>
+      (await server.query("SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'"))[0]?.[0] ??
+      undefined
+    let id = await holder()
+    while (id === undefined) id = await holder()
+
+    const { outcome } = await fail({}, { startupWaitSeconds: 1 })
+    await server.query(`KILL ${id}`)
+    await held
 
     expect(outcome.failure).toMatchObject({
       code: 'ENGINE_FAILED',

@@ -50,7 +50,7 @@ export const cutForOtherTars: Scenario = {
 export const recordAll = async (
   bench: Bench,
   encodings: readonly Encoding[] = bench.product.encodings,
-  scale = bench.times(1, 0.1),
+  scale = bench.times(1, 0.03),
 ): Promise<readonly RecordedStream[]> => {
   const source = bench.directory('source')
   fillSmallSource(source, scale)
@@ -97,7 +97,7 @@ const cutOverSockets = async (bench: Bench, recorded: RecordedStream): Promise<v
     answer.length - 1024,
     answer.length - 1,
   ]
-  const random = Array.from({ length: bench.times(1500, 30) }, () => bench.random.between(0, answer.length - 1))
+  const random = Array.from({ length: bench.times(1500, 20) }, () => bench.random.between(0, answer.length - 1))
   const player = await StreamPlayer.start(answer)
   const directory = bench.directory('cut')
   try {
@@ -108,7 +108,7 @@ const cutOverSockets = async (bench: Bench, recorded: RecordedStream): Promise<v
       if (sha256 !== undefined)
         bench.tally.charge('falseComplete', `${encoding} cut at byte ${length} was fetched as whole`)
     }
-    const some = random.slice(0, bench.times(25, 3))
+    const some = random.slice(0, bench.times(25, 1))
     await inLanes(some, 2, async (length) => {
       const own = await StreamPlayer.start(answer)
       own.length = length

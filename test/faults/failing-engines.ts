@@ -230,4 +230,33 @@ const tryHanging = async (bench: Bench, name: string): Promise<void> => {
   }
   await withAgent(bench, standInPath(bench.directory('engine'), name), work, ['--log-level', 'debug'])
   tally.note(`${name}: from the connection broken to the program gone: ${spread(goneMs)}`)
+  if (name !== 'ignores-sigint') await killAgent(bench, name)
+}
+
+/** An agent that is killed can stop nobody: the kernel does, and the program goes although it writes to nobody. */
+const killAgent = async (bench: Bench, name: string): Promise<void> => {
+  const { tally, product } = bench
+  const path = standInPath(bench.directory('engine'), name)
+  const home = new AgentHome(bench.directory('home'), product)
+  for (const encoding of product.encodings) {
+    const context = `${name}, ${encoding}, the agent killed`
+    const agent = await home.start(STAND_IN_OPTIONS, { environment: { PATH: path } })
+    const order = { address: agent.address, directory: bench.directory('run'), encoding, sid: encoding, login: LOGIN }
+    const client = new ClientRun(order)
+    await agent.logged('engine started')
+    tally.injected()
+    await agent.stop('SIGKILL')
+    const { left } = await untilNone(() => processesTouching(home.path), bench.goneWithinMs)
+    for (const { pid, command } of left) {
+      tally.charge('orphans', `${context}: ${command}`)
+      process.kill(pid, 'SIGKILL') // found and told; it would outlive us as well
+    }
+    const end = await client.ended
+    const received = await judgeArchive(end, {}, tally, context)
+    tally.expect(received === undefined && end.leftBehind.length === 0, `${context}: ${describeEnd(end)}`)
+  }
+  await (await home.start(STAND_IN_OPTIONS, { environment: { PATH: path } })).stop()
+  for (const left of home.leftovers()) tally.charge('leftFiles', `${name}, the agent killed: ${left}`)
+  const jobs = product.encodings.map((sid): ExpectedJob => ({ sid, states: ['interrupted'] }))
+  if (product.history) await auditHistory(home, jobs, tally)
 }

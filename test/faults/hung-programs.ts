@@ -24,7 +24,7 @@ export const hungPrograms: Scenario = {
   name: 'hung-programs',
   fault: 'Child hangs',
   does: 'backup programs that never begin, stop in the middle, are stopped in a stage with locks, or wait for a lock: given up by the deadline, and the server is free',
-  waits: true,
+  beside: 'waiting',
   run: async (bench) => {
     const encodings = bench.product.encodings
     await Promise.all([
@@ -44,7 +44,7 @@ export const cutNetwork: Scenario = {
   name: 'cut-network',
   fault: 'Network cut, no FIN',
   does: 'the network to the client is unplugged in the middle of a backup: the agent gives up within 75 s, the client too, and nobody has a backup',
-  waits: true,
+  beside: 'waiting',
   run: async (bench) => {
     if (!canUnshare()) {
       bench.tally.skip('only root may make a network')
@@ -64,7 +64,7 @@ export const blackHole: Scenario = {
   name: 'black-hole',
   fault: 'Stall 10 min',
   does: 'the connection stays and nothing passes any more: the agent gives up when its limit for a client that takes nothing is over, and the client when it hears nothing',
-  waits: true,
+  beside: 'waiting',
   run: async (bench) => {
     await Promise.all(bench.product.encodings.map((encoding) => swallowed(bench, encoding)))
   },

@@ -56,7 +56,7 @@ export const killedProcesses: Scenario = {
   run: async (bench) => {
     const times: Record<Victim, number> = bench.quick
       ? { agent: 3, child: 2, client: 2, server: 1 }
-      : { agent: 200, child: 80, client: 80, server: 30 }
+      : { agent: 160, child: 65, client: 65, server: 30 }
     const injections = makeInjections(bench, times)
     const lanes = await Promise.all(Array.from({ length: bench.times(2, 1) }, (_, lane) => Lane.start(bench, lane)))
     try {
@@ -120,7 +120,7 @@ class Lane {
   }
 
   static async start(bench: Bench, number: number): Promise<Lane> {
-    const tested = await TestedServer.start(`lane${number}`, { megabytes: bench.times(40, 4) })
+    const tested = await TestedServer.start(`lane${number}`, { megabytes: bench.times(20, 4) })
     const lane = new Lane(bench, tested, new AgentHome(bench.directory('home'), bench.product))
     await lane.#measure()
     return lane

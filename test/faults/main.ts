@@ -87,8 +87,14 @@ async function runAll(scenarios: readonly Scenario[]): Promise<number> {
   }
 
   try {
-    for (const scenario of scenarios) if (scenario.waits !== true) await runOne(scenario)
-    await Promise.all(scenarios.filter(({ waits }) => waits).map(runOne))
+    const background: Promise<void>[] = []
+    for (const scenario of scenarios.filter(({ beside }) => beside !== 'waiting')) {
+      const running = runOne(scenario)
+      if (scenario.beside === 'background') background.push(running)
+      else await running
+    }
+    await Promise.all(background)
+    await Promise.all(scenarios.filter(({ beside }) => beside === 'waiting').map(runOne))
   } finally {
     await removeGuardedDirectory(directory)
   }

@@ -131,7 +131,7 @@ const tryLeaving = async (bench: Bench, tested: TestedServer): Promise<void> => 
   const agent = await home.start([...tested.engineOptions, ...NO_ROOM])
   const jobs: ExpectedJob[] = []
   const goneMs: number[] = []
-  for (let time = 0; time < bench.times(24, 3); time += 1) {
+  for (let time = 0; time < bench.times(80, 3); time += 1) {
     const encoding = bench.random.pick(product.encodings)
     const sid = `leaving-${time}`
     const at = bench.random.spreadBetween(1, 30_000_000)

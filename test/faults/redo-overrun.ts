@@ -48,6 +48,7 @@ export const redoOverrun: Scenario = {
   fault: 'Slow link/disk',
   does: 'a slow reader and a redo log of 96 MiB that takes 12 MB/s: the plain pipe loses the backup, the agent never does',
   needs: ['spill'],
+  beside: 'background',
   run: async (bench) => {
     const readers = bench.quick ? READERS.slice(1) : READERS
     const rows = await Promise.all(readers.map((reader) => tryReader(bench, reader)))

@@ -17,8 +17,11 @@ export interface Scenario {
   readonly does: string
   /** Abilities of the product without which there is nothing to try. */
   readonly needs?: readonly Ability[]
-  /** Spends its time waiting, so that others of this kind may run beside it. */
-  readonly waits?: boolean
+  /**
+   * What may run beside it. Left out: nothing that starts after it. `background`: whatever comes next, because it
+   * judges no times. `waiting`: the others of this kind, at the end, because all of them spend their time waiting.
+   */
+  readonly beside?: 'background' | 'waiting'
   run(bench: Bench): Promise<void>
 }
 

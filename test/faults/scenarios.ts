@@ -1,4 +1,4 @@
-/** Every scenario, in the order in which they run; those that mostly wait come last, all at once. */
+/** Every scenario, in the order in which they start; see `beside` in scenario.ts. */
 
 import { brokenConnections } from './broken-connections.ts'
 import { cutForOtherTars, cutStreams } from './cut-streams.ts'
@@ -19,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   cutStreams,
   cutForOtherTars,
   flippedBits,
+  redoOverrun,
   brokenConnections,
   failingEngines,
   cutEngineOutput,
@@ -29,7 +30,6 @@ export const SCENARIOS: readonly Scenario[] = [
   fullDisks,
   fewResources,
   slowReader,
-  redoOverrun,
   hungPrograms,
   cutNetwork,
   blackHole,

@@ -61,10 +61,11 @@ export const slowReader: Scenario = {
   fault: 'Stall 10 min',
   does: 'a client pauses in each stage of a real backup: with room no INSERT waits 2 s and the backup completes, without none waits 12 s',
   needs: ['spill'],
+  beside: 'waiting',
   run: async (bench) => {
     const rows: Row[] = []
     const stages = bench.quick ? (['BLOCK_COMMIT'] as const) : STAGES
-    await inLanes(stages, bench.times(2, 1), async (stage) => {
+    await inLanes(stages, STAGES.length, async (stage) => {
       rows.push(...(await tryStage(bench, stage)))
     })
     bench.tally.tables.push(asTable(rows, bench.pauseSeconds))
@@ -229,8 +230,8 @@ class Probes {
   readonly #alter: WriteProbe
 
   constructor({ server }: TestedServer) {
-    this.#insert = new WriteProbe(server, () => 'INSERT INTO faults.probe (at) VALUES (NOW(6))', 5)
-    this.#insertMyisam = new WriteProbe(server, () => 'INSERT INTO faults.probe_myisam (at) VALUES (NOW(6))', 5)
+    this.#insert = new WriteProbe(server, () => 'INSERT INTO faults.probe (at) VALUES (NOW(6))', 20)
+    this.#insertMyisam = new WriteProbe(server, () => 'INSERT INTO faults.probe_myisam (at) VALUES (NOW(6))', 20)
     this.#alter = new WriteProbe(server, (count) => `ALTER TABLE faults.probe_ddl COMMENT = '${count}'`, 200)
   }
 
