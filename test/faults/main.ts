@@ -14,6 +14,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -40,6 +41,18 @@ const { values } = parseArgs({
   allowPositionals: false,
 })
 
+/** Twice what the longest one takes on a slow machine. */
+const LIMIT_MS = 20 * 60_000
+
+const within = async (ms: number, work: Promise<void>): Promise<void> => {
+  const tooLong = new AbortController()
+  const deadline = delay(ms, undefined, { signal: tooLong.signal }).then(() => {
+    throw new Error(`it did not end within ${ms / 60_000} minutes`)
+  })
+  deadline.catch(() => undefined) // it ended in time
+  await Promise.race([work, deadline]).finally(() => tooLong.abort())
+}
+
 const say = (name: string, text: string): void => {
   process.stdout.write(`${name.padEnd(20)} ${text}\n`)
 }
@@ -49,7 +62,8 @@ const unknown = values.only.filter((name) => !SCENARIOS.some((scenario) => scena
 if (unknown.length > 0) throw new Error(`no scenario is called ${unknown.join(', ')}; --list names them`)
 
 if (values.list) for (const { name, does } of chosen) say(name, does)
-else process.exitCode = await runAll(chosen)
+// Not by itself: what a scenario that hung has left open would keep this process.
+else process.exit(await runAll(chosen))
 
 async function runAll(scenarios: readonly Scenario[]): Promise<number> {
   const product = await askProduct()
@@ -73,7 +87,7 @@ async function runAll(scenarios: readonly Scenario[]): Promise<number> {
     if (missing.length > 0) tally.skip(`the product cannot do: ${missing.join(', ')}`)
     else {
       // A scenario that breaks is a finding, and the others go on.
-      await scenario.run(bench).catch((error: unknown) => {
+      await within(LIMIT_MS, scenario.run(bench)).catch((error: unknown) => {
         tally.charge(
           'surprises',
           `the scenario broke: ${error instanceof Error ? (error.stack ?? error.message) : error}`,
