@@ -22,6 +22,7 @@ export const LAYERS = {
   engines: 2,
   history: 2,
   config: 2,
+  server: 2,
   jobs: 3,
   agent: 4,
   client: 4,
@@ -76,6 +77,26 @@ const HOMES: Readonly<Record<string, Home>> = {
     home: /^lib\/cli\//,
     where: 'lib/cli',
     why: 'everything else is used as a library as well, where there is no command line',
+  },
+  mariadb: {
+    home: /^lib\/server\/connection[^/]*\.ts$/,
+    where: 'lib/server/connection*.ts',
+    why: 'every statement that is ever run against the server passes there, and is documented',
+  },
+  'smol-toml': {
+    home: /^lib\/config\/config-file[^/]*\.ts$/,
+    where: 'lib/config/config-file*.ts',
+    why: 'which file is read, who may write it and where a mistake in it stands is told there once',
+  },
+  valibot: {
+    home: /^lib\/config\/schema[^/]*\.ts$/,
+    where: 'lib/config/schema*.ts',
+    why: 'what an operator may decide is one list, from which file, environment, options and documents come',
+  },
+  'fastest-levenshtein': {
+    home: /^lib\/config\/nearest-name\.ts$/,
+    where: 'lib/config/nearest-name.ts',
+    why: 'a mistyped name is answered in the same words everywhere',
   },
   'node:net': {
     home: /^lib\/(agent\/listener|client\/request)[^/]*\.ts$/,
