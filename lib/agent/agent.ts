@@ -1,0 +1,158 @@
+/**
+ * One agent: an engine, what it remembers, and the sessions that run. It is given sockets.
+ *
+ *     start-agent.ts   listens ──────────────▶┐
+ *     other ways that connections come ──────▶├─ agent.serve(socket) ─▶ session.ts
+ *                                             ┘
+ *     stop   no new work ─▶ a running backup ends, or is cancelled when its time is over ─▶ nothing is left
+ *
+ * This is where the parts meet. No decision about a request or a backup is made here, and
+ * how connections come is no business of this file.
+ */
+
+import type { Socket } from 'node:net'
+
+import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
+import { type EngineIdentity, hostGuards } from '../engines/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { Admission, type BackupJob, type JobMemory } from '../jobs/index.ts'
+import { type Logger, silentLogger } from '../log/index.ts'
+import { openMemory } from './open-memory.ts'
+import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
+import { serveSession, type SessionContext } from './session.ts'
+import { engineOf, makeSessionContext } from './session-context.ts'
+
+export class Agent {
+  readonly #runtime: RuntimeDirectory
+  readonly #memory: JobMemory
+  readonly #context: SessionContext
+  readonly #hurry: AbortController
+  readonly #drainSeconds: number
+  readonly #log: Logger
+  readonly #sockets = new Set<Socket>()
+  readonly #sessions = new Set<Promise<void>>()
+  #stopped: Promise<void> | undefined
+
+  private constructor(
+    runtime: RuntimeDirectory,
+    memory: JobMemory,
+    context: SessionContext,
+    hurry: AbortController,
+    drainSeconds: number,
+    log: Logger,
+  ) {
+    this.#runtime = runtime
+    this.#memory = memory
+    this.#context = context
+    this.#hurry = hurry
+    this.#drainSeconds = drainSeconds
+    this.#log = log
+  }
+
+  /**
+   * @param settings what differs from the defaults
+   * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`
+   */
+  static async open(settings: Partial<AgentSettings> = {}, log: Logger = silentLogger()): Promise<Agent> {
+    const runtime = await makeRuntimeDirectory()
+    let memory: JobMemory | undefined
+    try {
+      memory = await openMemory(settings.stateDirectory, log)
+      const engine = await engineOf(settings, runtime.path)
+      const hurry = new AbortController()
+      const context = makeSessionContext(settings, engine, {
+        admission: new Admission(),
+        memory,
+        jobs: new Set<BackupJob>(),
+        hurry: hurry.signal,
+        startedMs: performance.now(),
+      })
+      const { name, version, program } = engine.identity
+      log.info({ engine: name, version, program }, 'engine')
+      if (program !== undefined) sayGuards(log)
+      const drainSeconds = settings.seconds?.drain ?? DEFAULT_SECONDS.drain
+      return new Agent(runtime, memory, context, hurry, drainSeconds, log)
+    } catch (error) {
+      await memory?.close()
+      await runtime.remove()
+      throw error
+    }
+  }
+
+  get engine(): EngineIdentity {
+    return this.#context.engine.identity
+  }
+
+  /** Connections that are open, and sessions that have something left to do. */
+  get load(): number {
+    return Math.max(this.#sockets.size, this.#sessions.size)
+  }
+
+  /** Serves one connection. Resolves, and never rejects, when its session is over; its last bytes may be on their way. */
+  async serve(socket: Socket): Promise<void> {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`
+    const session = serveSession(socket, peer, this.#context, this.#log.child({ peer })).finally(() =>
+      this.#sessions.delete(session),
+    )
+    this.#sessions.add(session)
+    await session
+  }
+
+  /** Cancels what runs now; its clients see a reset, or the end of a framed stream. */
+  cancel(reason: string): void {
+    this.#cancelAll(new BackupError('JOB_CANCELLED', reason))
+    this.#hurry.abort()
+  }
+
+  /**
+   * Takes no new work, lets a running backup end, cancels it when the time for that is over.
+   * Resolves when nothing of the agent is left. Idempotent. Whoever brings the connections has stopped before.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    const { jobs, admission } = this.#context
+    const drainSeconds = this.#drainSeconds
+    if (jobs.size > 0) this.#log.info({ drainSeconds }, 'stopping: waiting for the running backup')
+    let deadline: NodeJS.Timeout | undefined
+    const tooLate = new Promise<void>((resolve) => {
+      deadline = setTimeout(() => {
+        this.#cancelAll(drainTimeout(drainSeconds))
+        resolve()
+      }, drainSeconds * 1000)
+    })
+    await admission.drain()
+    // A complete backup waits for its client's word; the others are gone.
+    await Promise.race([Promise.all([...jobs].map((job) => job.closed)), tooLate])
+    clearTimeout(deadline)
+    this.#hurry.abort()
+    await Promise.allSettled(this.#sessions)
+    for (const open of this.#sockets) open.destroySoon()
+    await this.#memory.close()
+    await this.#runtime.remove()
+  }
+
+  #cancelAll(error: BackupError): void {
+    for (const job of this.#context.jobs) job.cancel(error)
+  }
+}
+
+const drainTimeout = (drainSeconds: number): BackupError =>
+  new BackupError(
+    'JOB_DRAIN_TIMEOUT',
+    `the agent is shutting down and waited ${drainSeconds} s for the backup`,
+    { drainSeconds },
+    { hint: 'ask again when the agent is back; --drain-seconds allows for more' },
+  )
+
+/** What the host can do for us is known from the start, and said once. */
+const sayGuards = (log: Logger): void => {
+  const guards = hostGuards()
+  if (guards.pdeathsig && guards.lock) log.debug(guards, 'host')
+  else log.warn(guards, 'setpriv or flock (util-linux) is missing: a killed agent may leave its backup program running')
+}

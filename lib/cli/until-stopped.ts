@@ -1,0 +1,31 @@
+/**
+ * Signals as orders to an agent: the first one stops it gently, the next one at once.
+ */
+
+import type { Logger } from '../log/index.ts'
+
+/** What can be told to stop. */
+export interface Stoppable {
+  stop(): Promise<void>
+  cancel(reason: string): void
+}
+
+/** The first signal stops gently, the next one cancels. Rejects, unheard, when the agent has never started. */
+export const untilStopped = (starting: Promise<Stoppable>, log: Logger): Promise<void> => {
+  const stopped = new Promise<void>((resolve, reject) => {
+    let signals = 0
+    const onSignal = (name: NodeJS.Signals): void => {
+      signals += 1
+      log.info({ signal: name }, signals === 1 ? 'told to stop' : 'told to stop at once')
+      const isFirst = signals === 1
+      const obeyed = starting.then((agent) =>
+        isFirst ? agent.stop() : agent.cancel(`the agent was told to stop at once (${name})`),
+      )
+      if (isFirst) obeyed.then(resolve, reject)
+      else obeyed.catch(() => undefined) // the first one says why
+    }
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal)
+  })
+  stopped.catch(() => undefined)
+  return stopped
+}
