@@ -130,6 +130,19 @@ export const CATALOGUE = catalogue({
   ENGINE_PREPARE: { exit: EXIT.engine, meaning: 'the backup could not be prepared' },
   ENGINE_LOCK: { exit: EXIT.local, meaning: 'the lock that keeps backups of one server apart cannot be used' },
 
+  // server: the database server, asked by the agent itself
+  SERVER_UNREACHABLE: {
+    exit: EXIT.failed,
+    meaning: 'the database server cannot be asked: nobody answers on its socket',
+  },
+  SERVER_TIMEOUT: { exit: EXIT.failed, meaning: 'the database server did not answer in time' },
+  SERVER_QUERY: { exit: EXIT.failed, meaning: 'the database server answered a statement with an error' },
+  SERVER_BINLOG_OFF: { exit: EXIT.refused, meaning: 'the server writes no binary log' },
+  SERVER_BINLOG_GONE: { exit: EXIT.refused, meaning: 'the server does not have the binary log that was asked for' },
+  SERVER_BINLOG_CHANGED: { exit: EXIT.failed, meaning: 'a binary log was removed or changed while it was sent' },
+  SERVER_BINLOG_UNREADABLE: { exit: EXIT.failed, meaning: 'a binary log cannot be read where the server says it is' },
+  SERVER_SETTING: { exit: EXIT.failed, meaning: 'a setting of the server cannot be changed for a backup' },
+
   // history: the journal of jobs
   HISTORY_DIRECTORY: { exit: EXIT.local, meaning: 'the state directory cannot be used' },
   HISTORY_UNSAFE: {
@@ -157,6 +170,7 @@ export const CATALOGUE = catalogue({
   // agent: who may ask, and what they are told
   AGENT_ACTION_UNKNOWN: { exit: EXIT.refused, meaning: 'an action the agent does not know' },
   AGENT_NOT_SUPPORTED: { exit: EXIT.refused, meaning: 'an action or option this agent cannot do' },
+  AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
 

@@ -1,5 +1,6 @@
 /**
- * The parts of README.md that are made from the code: the table of exit codes and the help texts.
+ * The parts of README.md that are made from the code: the table of exit codes, the help texts, and the
+ * statements that the agent runs on a server.
  *
  * `npm run docs` writes them into the file, a test compares. Pure apart from reading README.
  */
@@ -9,6 +10,7 @@ import type { Command } from 'commander'
 
 import { agentProgram, clientProgram } from '../../lib/cli/index.ts'
 import { CATALOGUE, EXIT_MEANING } from '../../lib/errors/index.ts'
+import { STATEMENTS } from '../../lib/server/index.ts'
 
 export const README = new URL('../../../README.md', import.meta.url)
 
@@ -34,10 +36,16 @@ const help = (program: Command, name: string): string => {
   return `\`\`\`\n${text.trimEnd()}\n\`\`\``
 }
 
+const statements = (): string => {
+  const rows = Object.values(STATEMENTS).map(({ sql, why }) => `| \`${sql}\` | ${why} |`)
+  return ['| statement | why |', '|---|---|', ...rows].join('\n')
+}
+
 const PARTS: readonly (readonly [begin: string, end: string, text: () => string])[] = [
   ['<!-- help: backup-agent serve -->', '<!-- /help -->', () => help(agentProgram(), 'serve')],
   ['<!-- help: backup-client fetch -->', '<!-- /help -->', () => help(clientProgram(), 'fetch')],
   ['<!-- exit-codes -->', '<!-- /exit-codes -->', exitCodes],
+  ['<!-- statements -->', '<!-- /statements -->', statements],
 ]
 
 /** README as it should be: everything between a pair of markers made anew. */
