@@ -22,6 +22,7 @@ import {
   type AgentRequest,
   type CopyRequest,
   isFramingVersion,
+  type MonitorRequest,
   type ProtocolVersion,
   type SidRequest,
   type SimpleRequest,
@@ -45,6 +46,7 @@ export type Decision =
       readonly blockBytes: number
     }
   | { readonly kind: 'question'; readonly question: SimpleRequest | SidRequest }
+  | { readonly kind: 'monitor'; readonly wanted: MonitorRequest }
 
 export interface PolicyContext {
   /** Whether the engine writes an xbstream; the engine `directory` does not. */
@@ -63,10 +65,8 @@ export const decide = (
   version: ProtocolVersion,
   { loginRequired, hasXbstream, makeSid }: PolicyContext,
 ): Decision => {
-  if (request.action !== 'copy from' && request.action !== 'monitor') return { kind: 'question', question: request }
-  if (request.action !== 'copy from') {
-    throw new BackupError('AGENT_NOT_SUPPORTED', `the action "${request.action}" is not supported by this agent yet`)
-  }
+  if (request.action === 'monitor') return { kind: 'monitor', wanted: request }
+  if (request.action !== 'copy from') return { kind: 'question', question: request }
   if (request.level === 'incremental') {
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',

@@ -15,6 +15,7 @@ import {
   writeReady,
   writeStatus,
 } from '../protocol/index.ts'
+import { outcomeWords } from './outcome-words.ts'
 import type { SessionContext } from './session.ts'
 
 /** An answer is `READY` and blocks. @throws BackupError `JOB_UNKNOWN`, `HISTORY_*` */
@@ -119,7 +120,7 @@ const rememberedVerdict = (job: RememberedJob): Buffer => {
   const { sid, state, startedAt, endedAt, bytes, members, sha256, code, coordinates = {}, lsn = {} } = job
   const isComplete = state === 'delivered' || state === 'sent-unconfirmed'
   const status = isComplete ? 'COMPLETE' : state === 'running' ? 'RUNNING' : 'FAILED'
-  return writeStatus({ status, msg: job.msg ?? MESSAGES[state], sid }, [
+  return writeStatus({ status, msg: outcomeWords(job), sid }, [
     ['job', job.job],
     ...(state === 'running' ? [] : ([['outcome', state]] as const)),
     ...optional('code', code),
@@ -130,15 +131,6 @@ const rememberedVerdict = (job: RememberedJob): Buffer => {
     ['started', startedAt],
     ...optional('ended', endedAt),
   ])
-}
-
-const MESSAGES: Readonly<Record<RememberedJob['state'], string>> = {
-  running: 'the backup is running',
-  delivered: 'complete, and the client has confirmed every byte',
-  'sent-unconfirmed': 'complete and sent; nobody has confirmed that it arrived',
-  failed: 'failed: there is no backup',
-  cancelled: 'cancelled: there is no backup',
-  interrupted: 'interrupted: the agent ended before it could say how the backup ended',
 }
 
 const optional = (key: string, value: string | number | undefined): [string, string][] =>

@@ -4,6 +4,7 @@
  *     request ─▶ decision ─┬▶ FAILED block, in place of READY   FIN
  *                          ├▶ READY, OK block                   FIN
  *                          ├▶ READY, blocks: `questions.ts`     FIN
+ *                          ├▶ READY, blocks: `monitor.ts`       FIN
  *                          └▶ a backup: `backup-session.ts`
  *
  * Never throws: whatever happens is told to the client and the log.
@@ -18,6 +19,7 @@ import type { Admission, BackupJob, BackupOrder, JobMemory, WatchLimits } from '
 import type { Logger } from '../log/index.ts'
 import { readRequest, writeReady, writeStatus } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
+import { monitorBlocks } from './monitor.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
@@ -84,6 +86,9 @@ export const serveSession = async (
         return
       case 'question':
         await finish(socket, await answerQuestion(decision.question, context, peer))
+        return
+      case 'monitor':
+        await finish(socket, monitorBlocks(await context.memory.all(), decision.wanted))
         return
       case 'backup':
         await serveBackup(connection, decision, context, log)

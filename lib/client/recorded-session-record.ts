@@ -251,6 +251,8 @@ const withPlaceholders = (
   for (const secret of [password ?? ''].filter((value) => value !== ''))
     text = replaced(text, literal(secret), 'password')
   for (const own of hide.filter((value) => value !== '')) text = replaced(text, literal(own), 'text')
+  // What is remembered stays as it is; only the number of a process that runs is another each time.
+  if (asked.get('action') === 'monitor') return replaced(text, /(?<=^status=)\d+(?=\n)/g, 'text')
   if ((asked.get('sid') ?? '') === '') text = replaced(text, /(?<=^sid=)[^\n]+/g, 'sid')
   if (!isReady) return text
   text = replaced(text, OF_THE_MOMENT, 'text')

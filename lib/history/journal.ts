@@ -166,6 +166,16 @@ export class Journal {
     })
   }
 
+  /**
+   * Every job that is remembered, whichever process wrote it, in the order in which they began. Otherwise as `newest`.
+   */
+  all(): Promise<readonly JobRecord[]> {
+    return this.#inTurn(async () => {
+      const { jobs } = (await this.#current()).ledger
+      return jobs.map((record) => (record.state === 'running' ? (this.#owed.get(record.job) ?? record) : record))
+    })
+  }
+
   /** Forgets jobs by number and age, when enough of them may go. For the start, and after each end. */
   compactWhenDue(): Promise<Compaction | undefined> {
     return this.#inTurn(async () => {

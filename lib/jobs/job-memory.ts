@@ -20,7 +20,12 @@ export type RememberedJob = JobBeginning &
     /** Wall clock labels, ISO 8601 in UTC. */
     readonly startedAt: string
     readonly endedAt?: string
+    /** The agent process that ran it. */
+    readonly process: { readonly pid: number }
   }
+
+const byStart = (one: RememberedJob, other: RememberedJob): number =>
+  Date.parse(one.startedAt) - Date.parse(other.startedAt)
 
 /** The newest so many of this agent, for when there is no history or its disk is gone. */
 const MAX_REMEMBERED = 100
@@ -46,7 +51,7 @@ export class JobMemory {
   /** @throws BackupError `HISTORY_*` when it cannot be written: then the job must not start */
   async started(beginning: JobBeginning): Promise<void> {
     await this.#journal?.append({ event: 'started', ...beginning })
-    this.#remember({ ...beginning, startedAt: this.#label(), state: 'running' })
+    this.#remember({ ...beginning, startedAt: this.#label(), state: 'running', process: { pid: process.pid } })
   }
 
   /** Never throws. */
@@ -77,6 +82,15 @@ export class JobMemory {
       if (ours !== undefined) return ours // the disk is gone, and we know it all the same
       throw error
     }
+  }
+
+  /** Every job that is remembered, of this agent or another, in the order in which they began. @throws BackupError `HISTORY_*` */
+  async all(): Promise<readonly RememberedJob[]> {
+    if (this.#journal === undefined) return [...this.#remembered.values()].sort(byStart)
+    const jobs = await this.#journal.all()
+    if (!jobs.some(({ state }) => state === 'running')) return jobs
+    await this.#journal.markInterrupted() // as above
+    return this.#journal.all()
   }
 
   /** Writes what is owed, and closes. Never throws. */

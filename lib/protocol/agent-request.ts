@@ -15,6 +15,8 @@ import { LIMITS } from './limits.ts'
 import { isFramingVersion, type ProtocolVersion } from './version.ts'
 import { showWire } from './wire-text.ts'
 
+export type BackupLevel = 'full' | 'incremental'
+
 /** A request for a backup. */
 export interface CopyRequest {
   readonly action: 'copy from'
@@ -22,7 +24,7 @@ export interface CopyRequest {
   readonly user: string | undefined
   /** An empty password is a password. */
   readonly password: string | undefined
-  readonly level: 'full' | 'incremental'
+  readonly level: BackupLevel
   /** The client has stopped the replica and counts on its being started again. */
   readonly replication: boolean
   /** Never opened. */
@@ -46,7 +48,7 @@ export interface CopyRequest {
 export interface MonitorRequest {
   readonly action: 'monitor'
   readonly sid: string | undefined
-  readonly type: string | undefined
+  readonly type: BackupLevel | undefined
   /** Epoch seconds. */
   readonly newerThan: number | undefined
   readonly maxItems: number | undefined
@@ -98,7 +100,7 @@ export const readRequest = (block: KvBlock, version: ProtocolVersion): AgentRequ
       return {
         action,
         sid: optional(block, 'sid'),
-        type: optional(block, 'type'),
+        type: typeOf(block),
         newerThan: number(block, 'newer_than', EPOCH_SECONDS),
         maxItems: number(block, 'max_items', PLAIN_NUMBER),
         pairs: block,
@@ -161,6 +163,12 @@ const formatOf = (block: KvBlock): CopyRequest['format'] => {
   const text = optional(block, 'agent-stream-format') ?? 'tar'
   if (text !== 'tar' && text !== 'xbstream') throw invalid('agent-stream-format', 'tar or xbstream', showWire(text))
   return text
+}
+
+const typeOf = (block: KvBlock): BackupLevel | undefined => {
+  const text = optional(block, 'type')
+  if (text === undefined || text === 'full' || text === 'incremental') return text
+  throw invalid('type', 'full or incremental', showWire(text))
 }
 
 /** An empty value of a key that may be left out means that it was left out. */

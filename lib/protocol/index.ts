@@ -2,6 +2,7 @@
 
 export {
   type AgentRequest,
+  type BackupLevel,
   type CopyRequest,
   type MonitorRequest,
   readRequest,
@@ -11,7 +12,7 @@ export {
 export { type Answer, AnswerReader, readStatus } from './answer-reader.ts'
 export { type StatusBlock, writeReady, writeStatus } from './answer-writer.ts'
 export { type BackupPosition, positionPairs, readPosition } from './backup-position.ts'
-export { parseBlock } from './block-fields.ts'
+export { fitting, parseBlock } from './block-fields.ts'
 export { type KvBlock, KvBlockParser } from './kv-block-parser.ts'
 export { type KvPairs, writeKvBlock } from './kv-block-writer.ts'
 export { type KvLimits, LIMITS } from './limits.ts'

@@ -81,10 +81,16 @@ test.each([
   ['an unknown encoding', { 'agent-stream-encoding': 'application/x-rot13' }, 'ENCODING_UNKNOWN'],
   ['a block size of 0', { 'agent-stream-block-size': '0' }, 'ENCODING_BLOCK_SIZE'],
   ['a block size of two megabytes', { 'agent-stream-block-size': '2000000' }, 'ENCODING_BLOCK_SIZE'],
-  ['monitor', { action: 'monitor' }, 'AGENT_NOT_SUPPORTED'],
   ['another action', { action: 'format disk' }, 'AGENT_ACTION_UNKNOWN'],
 ])('refuses %s', (_, changed, code) => {
   expect(() => decideOn({ ...EXAMPLE, ...changed })).toThrow(expect.objectContaining({ code }))
+})
+
+test('asks no login of who wants the history', () => {
+  expect(decideOn({ action: 'monitor', type: 'full', max_items: '3' })).toMatchObject({
+    kind: 'monitor',
+    wanted: { type: 'full', maxItems: 3 },
+  })
 })
 
 test('refuses a request without a user where the engine logs in, in the words deployed clients know', () => {

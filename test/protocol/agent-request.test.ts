@@ -127,6 +127,7 @@ describe('refuses', () => {
     ['a long user', { ...COPY, user: 'u'.repeat(LIMITS.maxUserBytes + 1) }, 'PROTOCOL_VALUE_INVALID', '513 bytes'],
     ['a long password', { ...COPY, password: 'é'.repeat(513) }, 'PROTOCOL_VALUE_INVALID', '1026 bytes'],
     ['a history since a word', { action: 'monitor', newer_than: 'today' }, 'PROTOCOL_VALUE_INVALID', 'newer_than'],
+    ['a history of another type', { action: 'monitor', type: 'Full' }, 'PROTOCOL_VALUE_INVALID', 'full or incremental'],
     ['a history of -1 items', { action: 'monitor', max_items: '-1' }, 'PROTOCOL_VALUE_INVALID', 'max_items'],
   ])('%s', (_, pairs, code, words) => {
     const refusal = refusalOf(() => read(pairs as Record<string, string>))

@@ -28,6 +28,7 @@ import {
   readStatus,
   refuseTrailingBytes,
   writeKvBlock,
+  writeReady,
 } from '../../lib/protocol/index.ts'
 import { type Cut, everyCut, type Outcome, outcomeOf, refusalOf } from './cuts.ts'
 import {
@@ -73,6 +74,8 @@ const requestOutcome = (chunks: readonly Buffer[]): Outcome<unknown> => {
     return { code: error.code, line: error.facts['line'], message: error.message }
   }
 }
+
+const MONITOR_KEYS = ['sid', 'type', 'start_time', 'end_time', 'backup_size', 'status', 'files', 'message']
 
 /** A framed stream is accepted when its frames can be, their blocks mean something, and its end is there. */
 const framedOutcome = (chunks: readonly Buffer[]): Outcome<unknown> => {
@@ -232,6 +235,7 @@ const askedIn = ({ client }: ConversationExample): { readonly asked: AgentReques
 
 /** All blocks of an answer, and whether they stand behind `READY`. */
 const saidIn = ({ answer }: ConversationExample): { readonly ready: boolean; readonly blocks: readonly KvBlock[] } => {
+  if (answer.bytes.equals(writeReady())) return { ready: true, blocks: [] } // a history without a backup
   const said = outcomeOf(new AnswerReader(), [answer.bytes])
   if (said === 'nothing' || 'code' in said) throw new Error(`no answer: ${JSON.stringify(said)}`)
   const blocks: KvBlock[] = [said.result.block]
@@ -301,14 +305,37 @@ describe('a conversation', () => {
     if (outcome === 'sending') expect(events.find(({ name }) => name === 'stream')?.note).toBe(mime)
   })
 
-  test.each(ofOutcome('answered'))('%s is an answer to a question of 0.77', (_, example) => {
-    const { asked, isFraming } = askedIn(example)
+  const isMonitor = (example: ConversationExample): boolean => askedIn(example).asked.action === 'monitor'
+
+  test.each(ofOutcome('answered').filter(([, example]) => isMonitor(example)))('%s is a history', (_, example) => {
+    const { asked } = askedIn(example)
+    if (asked.action !== 'monitor') throw new Error('bug: not a monitor')
     const { ready, blocks } = saidIn(example)
 
-    expect([ready, isFraming, blocks.length]).toEqual([true, true, 1 + Number(blocks[0]?.get('jobs') ?? 0)])
-    expect(asked.action).toMatch(/^(?:ping|status|cancel|verdict)$/)
-    expect(readStatus(blocks[0] ?? new Map()).status).toMatch(asked.action === 'verdict' ? /./ : /^OK$/)
+    expect(ready).toBe(true)
+    for (const block of blocks) {
+      expect([...block.keys()]).toEqual(MONITOR_KEYS)
+      expect([asked.sid, asked.type]).toEqual([block.get('sid'), block.get('type')])
+    }
   })
+
+  test('there is a history with backups, and one without', () => {
+    const histories = ofOutcome('answered').filter(([, example]) => isMonitor(example))
+
+    expect(histories.map(([, example]) => saidIn(example).blocks.length).sort()).toEqual([0, 1])
+  })
+
+  test.each(ofOutcome('answered').filter(([, example]) => !isMonitor(example)))(
+    '%s is an answer to a question of 0.77',
+    (_, example) => {
+      const { asked, isFraming } = askedIn(example)
+      const { ready, blocks } = saidIn(example)
+
+      expect([ready, isFraming, blocks.length]).toEqual([true, true, 1 + Number(blocks[0]?.get('jobs') ?? 0)])
+      expect(asked.action).toMatch(/^(?:ping|status|cancel|verdict)$/)
+      expect(readStatus(blocks[0] ?? new Map()).status).toMatch(asked.action === 'verdict' ? /./ : /^OK$/)
+    },
+  )
 
   test.each(ofOutcome('sending').filter(([, { receipt }]) => receipt !== undefined))(
     '%s is answered with a receipt of what was counted',

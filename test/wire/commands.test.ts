@@ -72,7 +72,7 @@ test('replay exits with 0 and one line when the agent answers as recorded', asyn
 
 test('replay says the first difference and exits with 4', async () => {
   const other = join(scratch, 'other.session')
-  writeFileSync(other, readFileSync(fixture('monitor'), 'utf8').replace('< status=FAILED', '< status=OK'))
+  writeFileSync(other, readFileSync(fixture('unknown-action'), 'utf8').replace('< status=FAILED', '< status=OK'))
 
   const { exitCode, stdout, stderr } = await client(['replay', other, address()])
 

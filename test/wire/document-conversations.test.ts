@@ -92,10 +92,10 @@ const converse = async (stage: Stage, example: ConversationExample): Promise<Hea
   return { answer: bytes.subarray(0, bytes.length - stream.length), stream, ended: client.ended }
 }
 
-/** A verdict is on a backup that was made before: the one of the same `sid`. */
+/** A verdict is on a backup that was made before, and so is what a monitor sees: the one of the same `sid`. */
 const madeBefore = ({ client }: ConversationExample): ConversationExample | undefined => {
   const text = client.toString()
-  if (!text.includes('\naction=verdict\n')) return undefined
+  if (!/^action=(?:verdict|monitor)$/m.test(text)) return undefined
   const sid = /^sid=.*$/m.exec(text)?.[0] ?? ''
   return CONVERSATIONS.find((other) => other.outcome === 'sending' && other.client.includes(`\n${sid}\n`))
 }

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 
 import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
 import type { AgentSettings } from '../../lib/config/index.ts'
+import { type JobEnd, Journal } from '../../lib/history/index.ts'
 import { endChunk, payloadChunk } from '../archive/xbstream-writer.ts'
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from '../rig/guard.ts'
 import { rawClient } from '../rig/raw-client.ts'
@@ -40,6 +41,13 @@ export const SITUATIONS = {
   /** A stopped server's directory. */
   directory: async (running: Running): Promise<Stage> => {
     const scratch = makeGuardedDirectory('wire')
+    return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch) })
+  },
+
+  /** A stopped server's directory, and a history that other processes have written: of each outcome one. */
+  remembered: async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    await writeHistory(join(scratch, 'state'))
     return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch) })
   },
 
@@ -82,6 +90,37 @@ export const SITUATIONS = {
 } as const
 
 export type SituationName = keyof typeof SITUATIONS
+
+/** Fixed times. The one that runs is a job of this process, which is not the agent. */
+const writeHistory = async (directory: string): Promise<void> => {
+  let ids = 0
+  let nowMs = Date.parse('2024-03-11T01:00:00Z')
+  const newId = (): string => {
+    ids += 1
+    return `id-${ids}`
+  }
+  const journal = await Journal.open({ directory, now: () => nowMs, newId })
+  const start = async (sid: string, level: 0 | 1): Promise<string> => {
+    const job = newId()
+    const requested = { action: 'copy from', 'backup-level': level }
+    await journal.append({ event: 'started', job, sid, peer: '192.0.2.7:51234', engine: 'mariadb-backup', requested })
+    nowMs += 116_500
+    return job
+  }
+  const end = async (job: string, end: JobEnd): Promise<void> => {
+    await journal.append({ event: 'ended', job, ...end })
+    nowMs += HOUR_MS
+  }
+  await end(await start('monday', 0), { outcome: 'delivered', bytes: 734_003_200, members: 412 })
+  await end(await start('tuesday', 1), { outcome: 'sent-unconfirmed', bytes: 7_340_032, members: 398 })
+  const msg = 'the database refused the login:\nAccess denied'
+  await end(await start('wednesday', 1), { outcome: 'failed', code: 'ENGINE_LOGIN', msg, bytes: 0, members: 0 })
+  await end(await start('wednesday', 0), { outcome: 'cancelled', code: 'JOB_CANCELLED', bytes: 1_048_576, members: 7 })
+  await start('thursday', 0)
+  await journal.close()
+}
+
+const HOUR_MS = 3_600_000
 
 /** Two such tables are more than an agent keeps back for quiet times, so a part of them leaves. */
 const TABLE_BYTES = 4 * 1024 * 1024
