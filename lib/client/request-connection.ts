@@ -7,6 +7,7 @@
 import { connect, type Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
+import { runsOutAfter } from './patience.ts'
 
 export type { Socket } from 'node:net'
 
@@ -37,7 +38,7 @@ export const dial = ({ host, port, connectMs, signal, keepHalfOpen = false }: Di
       allowHalfOpen: keepHalfOpen,
     })
     const settle = (): void => {
-      clearTimeout(timer)
+      answered()
       signal.removeEventListener('abort', onAbort)
       socket.off('error', onError)
     }
@@ -57,10 +58,8 @@ export const dial = ({ host, port, connectMs, signal, keepHalfOpen = false }: Di
           { cause, hint: 'is the agent running, and listening on that address?' },
         ),
       )
-    const timer = setTimeout(
-      () =>
-        fail(new BackupError('CLIENT_CONNECT', `no answer from ${where} within ${connectMs / 1000} s`, { host, port })),
-      connectMs,
+    const answered = runsOutAfter(connectMs, () =>
+      fail(new BackupError('CLIENT_CONNECT', `no answer from ${where} within ${connectMs / 1000} s`, { host, port })),
     )
     signal.addEventListener('abort', onAbort)
     socket.once('error', onError)

@@ -6,10 +6,11 @@
  *     finish(last words) ─▶ waits a little for the agent's end, and never throws
  *
  * Silence counts only while somebody waits in `next`: our own slow disk is not the agent's
- * silence. At most what the socket holds is in memory; what is not asked for stays with the agent.
+ * silence, and neither is a time in which this process was stopped. At most what the socket holds is in memory; what is not asked for stays with the agent.
  */
 
 import { BackupError } from '../errors/index.ts'
+import { runsOutAfter } from './patience.ts'
 import { type DialOptions, dial, interrupted, type Socket } from './request-connection.ts'
 
 export interface LinkOptions extends DialOptions {
@@ -61,12 +62,8 @@ export class AgentLink {
   async next(): Promise<Buffer | undefined> {
     if (this.#failure !== undefined) throw this.#failure // a stream that broke looks ended to who asks again
     const silenceMs = this.silenceMs
-    const silence = setTimeout(
-      () =>
-        this.#fail(
-          new BackupError('CLIENT_SILENCE', `the agent sent nothing for ${silenceMs / 1000} s`, { silenceMs }),
-        ),
-      silenceMs,
+    const heard = runsOutAfter(silenceMs, () =>
+      this.#fail(new BackupError('CLIENT_SILENCE', `the agent sent nothing for ${silenceMs / 1000} s`, { silenceMs })),
     )
     try {
       const { done, value } = await this.#chunks.next()
@@ -77,7 +74,7 @@ export class AgentLink {
       this.#failure ??= new BackupError('CLIENT_CUT', cut, { errno: code }, { cause, hint: CUT_HINT })
       throw this.#failure
     } finally {
-      clearTimeout(silence)
+      heard()
     }
   }
 
@@ -94,7 +91,7 @@ export class AgentLink {
 
   /** Says the last words and closes our half. Errors are nobody's business any more: what counts is decided. */
   async finish(lastWords: Buffer): Promise<void> {
-    const tooLong = setTimeout(() => this.close(), FINISH_MS)
+    const finished = runsOutAfter(FINISH_MS, () => this.close())
     try {
       this.#socket.end(lastWords)
       while ((await this.next()) !== undefined) {
@@ -103,7 +100,7 @@ export class AgentLink {
     } catch {
       // It is gone, or silent: then it is not told.
     } finally {
-      clearTimeout(tooLong)
+      finished()
       this.close()
     }
   }

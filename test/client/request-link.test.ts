@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 
 import { AgentLink } from '../../lib/client/request-link.ts'
-import { ScriptedAgent, type Script } from './scripted-agent.ts'
+import { type Caller, ScriptedAgent, type Script } from './scripted-agent.ts'
 
 /** Like the end of a request: then the scripts go on. */
 const ASKED = Buffer.from('\n\n')
@@ -65,6 +65,34 @@ test('returns as well when the agent breaks off instead', async () => {
   })
 
   await expect(link.finish(Buffer.from('thank you'))).resolves.toBeUndefined()
+})
+
+describe('a process that was stopped for longer than the agent may be silent', () => {
+  /** What a SIGSTOP does to this process: nothing runs for a while, and the system takes what comes. */
+  const beStopped = (milliseconds: number): void => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
+  }
+
+  test('reads what came meanwhile, and blames nobody', async () => {
+    const caller = await new Promise<Caller>((resolve) => void linkTo(resolve, 100))
+
+    const next = link.next()
+    caller.say('here all along')
+    beStopped(300)
+
+    expect(String(await next)).toBe('here all along')
+  })
+
+  test('and is told all the same when nothing came', async () => {
+    await linkTo(async (caller) => {
+      await caller.lastWords()
+    }, 100)
+
+    const next = link.next()
+    beStopped(300)
+
+    await expect(next).rejects.toMatchObject({ code: 'CLIENT_SILENCE' })
+  })
 })
 
 describe('what is not an end is never taken for one', () => {
