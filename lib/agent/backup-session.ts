@@ -24,7 +24,7 @@ import { AGENT_PROTOCOL_VERSION, type SessionFacts, sessionPairs, writeReady, wr
 import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
 import type { Decision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
-import { resetWhenArrived, untilArrived } from './reset.ts'
+import { type Patience, resetWhenArrived, untilArrived } from './reset.ts'
 import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
 import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
@@ -171,14 +171,13 @@ class BackupSession {
   /** Says that there is no backup, in the way that fits what the client knows. */
   async #tell(error: unknown): Promise<void> {
     const socket = this.#socket
-    const { hurry } = this.#context
     const { sid, encoding } = this.#decision
     if (socket.destroyed) return
     if (this.#told === 'nothing') return refuse(socket, error, sid)
     if (this.#told === 'sending' && encoding !== 'framed') {
       // What is on the way holds the end: whatever of it has not arrived must never do so.
       if (this.#job.isLettingGo) socket.resetAndDestroy()
-      else await resetWhenArrived(socket, hurry)
+      else await resetWhenArrived(socket, this.#patience)
       return
     }
     await this.#closeInOrder(this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error))
@@ -190,9 +189,14 @@ class BackupSession {
     const { hurry } = this.#context
     if (socket.destroyed) return
     socket.end(last)
-    await untilArrived(socket, hurry)
+    await untilArrived(socket, this.#patience)
     if (socket.writableFinished) await finishedByPeer(socket, hurry)
     socket.destroy()
+  }
+
+  get #patience(): Patience {
+    const { limits, hurry } = this.#context
+    return { stallMs: limits.stallMs, hurry }
   }
 
   #acceptedBlock(): Buffer {

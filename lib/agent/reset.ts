@@ -2,55 +2,91 @@
  * Breaks a connection off so that the peer has everything that was sent, and nothing more.
  *
  *     written ──▶ taken by the system ──▶ acknowledged by the peer's system ──▶ reset
+ *                        └── in our system's hands when the time is over ─────▶ FIN
  *
  * A reset throws away what is still on its way, and then the stream ends wherever the
  * network happened to be: possibly between two members, where tar takes it for whole. So
  * the bytes that were let go, which end where tar refuses to end, are given time to
- * arrive. Rule: PROTOCOL.md, "Ends of a stream".
+ * arrive: as long as the peer takes some of them now and then. Where the time is over and
+ * our system has all of them, they are left to it, with a FIN behind: tar refuses what it
+ * will have then, and who looks for the end of the archive finds none. Only where our
+ * system would not even take them all can nobody say where they end.
+ * Rule: PROTOCOL.md, "Ends of a stream".
  */
 
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 
-import { tcpState } from './tcp-table.ts'
+import { type TcpState, tcpState } from './tcp-table.ts'
 
-/** A reader that is slower than this with what is in two sockets' buffers is not going to finish. */
-const ARRIVE_MS = 120_000
+/** How long a peer may take for what is on its way to it. */
+export interface Patience {
+  /** While it takes nothing at all: what a client may do to a running backup, it may do here. */
+  readonly stallMs: number
+  /** Aborts when the agent itself is about to end: the peer gets little time then. */
+  readonly hurry: AbortSignal
+}
 
-const LOOK_MS = 20
+/** A few megabytes are on their way at most, so this is a reader of a kilobyte a second. */
+const MOST_MS = 3_600_000
+
+/** When the agent is about to end. systemd kills what is there ten seconds later. Source: "Signals" in the README. */
+const HURRIED_STALL_MS = 3_000
+const HURRIED_MOST_MS = 6_000
+
+/** Sooner at first: nearly everybody has everything at once. */
+const FIRST_LOOK_MS = 20
+const LAST_LOOK_MS = 500
 
 /** A connection that the kernel's table lacks so often in a row is not in it: there is none, or no such table. */
 const MISSING_FOR_GOOD = 10
 
-/** The same when the agent itself is about to end. */
-const HURRIED_MS = 3_000
-
-/**
- * Resolves when the connection is gone. Never throws.
- *
- * @param hurry aborts when the agent is told to end: the peer gets little time then
- */
-export const resetWhenArrived = async (socket: Socket, hurry: AbortSignal): Promise<void> => {
-  await untilArrived(socket, hurry)
-  socket.resetAndDestroy()
+/** The world as it is, unless a test says otherwise. */
+export interface Surroundings {
+  look(socket: Socket): Promise<TcpState | undefined>
+  nowMs(): number
+  wait(milliseconds: number): Promise<unknown>
 }
 
-/** Resolves when everything that was written has been acknowledged, or when it has had time enough. */
-export const untilArrived = async (socket: Socket, hurry: AbortSignal): Promise<void> => {
-  let deadline = performance.now() + ARRIVE_MS
-  const onHurry = (): void => {
-    deadline = Math.min(deadline, performance.now() + HURRIED_MS)
-  }
+const REAL: Surroundings = { look: tcpState, nowMs: () => performance.now(), wait: (ms) => setTimeout(ms) }
+
+/** Resolves when the connection is broken off, or left to the system with all that was written. Never throws. */
+export const resetWhenArrived = async (socket: Socket, patience: Patience): Promise<void> => {
+  const hasArrived = await untilArrived(socket, patience)
+  if (hasArrived || socket.writableLength > 0) socket.resetAndDestroy()
+  else socket.destroy()
+}
+
+/**
+ * Resolves when everything that was written has been acknowledged, or when it has had time enough. Never throws.
+ *
+ * @returns whether it is known to have arrived
+ */
+export const untilArrived = async (
+  socket: Socket,
+  { stallMs, hurry }: Patience,
+  { look, nowMs, wait }: Surroundings = REAL,
+): Promise<boolean> => {
+  const startedMs = nowMs()
+  let hurriedMs: number | undefined
+  let movedMs = startedMs
+  let leftBefore = Number.POSITIVE_INFINITY
   let missing = 0
-  if (hurry.aborted) onHurry()
-  else hurry.addEventListener('abort', onHurry, { once: true })
-  while (!socket.destroyed && performance.now() < deadline) {
-    if (socket.writableLength === 0) {
-      const state = await tcpState(socket)
-      missing = state === undefined ? missing + 1 : 0
-      if (state?.unacknowledgedBytes === 0 || missing === MISSING_FOR_GOOD) break
-    }
-    await setTimeout(LOOK_MS)
+  for (let lookMs = FIRST_LOOK_MS; !socket.destroyed; lookMs = Math.min(lookMs * 1.2, LAST_LOOK_MS)) {
+    const state = await look(socket)
+    missing = state === undefined ? missing + 1 : 0
+    const now = nowMs()
+    if (state !== undefined) {
+      const left = socket.writableLength + state.unacknowledgedBytes
+      if (left === 0) return true
+      if (left !== leftBefore) movedMs = now
+      leftBefore = left
+    } else if (socket.writableLength === 0 && missing >= MISSING_FOR_GOOD) return false
+    if (hurry.aborted) hurriedMs ??= now
+    const isStill = now - Math.max(movedMs, hurriedMs ?? 0) >= (hurriedMs === undefined ? stallMs : HURRIED_STALL_MS)
+    const isOver = hurriedMs === undefined ? now - startedMs >= MOST_MS : now - hurriedMs >= HURRIED_MOST_MS
+    if (isStill || isOver) return false
+    await wait(hurry.aborted ? FIRST_LOOK_MS : lookMs)
   }
-  hurry.removeEventListener('abort', onHurry)
+  return false
 }

@@ -15,7 +15,7 @@ import { createDecoder, type EncodingName } from '../../lib/encodings/index.ts'
 import { AnswerReader } from '../../lib/protocol/index.ts'
 import { endChunk, payloadChunk } from '../archive/xbstream-writer.ts'
 import { AgentProcess } from '../rig/agent-process.ts'
-import { rawClient } from '../rig/raw-client.ts'
+import { readingProgram } from '../rig/reading-program.ts'
 
 let scratch: string
 let agent: AgentProcess
@@ -100,14 +100,7 @@ const MIME = {
 test.each(CASES)(
   'a client that reads $encoding $reads has what its tar refuses ($time)',
   async ({ encoding, reads }) => {
-    const client = await rawClient(agent.port)
-    if (reads === 'slowly') {
-      client.socket.on('data', () => {
-        client.socket.pause()
-        setTimeout(() => client.socket.resume(), 4) // what makes this reader slow
-      })
-    }
-    client.socket.write(request(MIME[encoding]))
+    const client = readingProgram(agent.port, request(MIME[encoding]), reads === 'slowly' ? 4 : 0)
     await client.hasReceived(100_000)
     writeFileSync(join(scratch, 'fail'), '')
 

@@ -1,0 +1,128 @@
+/**
+ * The end of a failed plain stream: what was let go arrives, and the connection breaks off behind it.
+ */
+
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { describe, expect, test } from '@jest/globals'
+
+import { resetWhenArrived, type Surroundings, untilArrived } from '../../lib/agent/reset.ts'
+
+const STALL_MS = 600_000
+
+/** A peer that has acknowledged so much at each look, on a clock that goes on by what is waited. */
+const peer = (leftAt: (ms: number) => number | undefined): Surroundings & { nowMs(): number } => {
+  let ms = 0
+  return {
+    look: async () => {
+      const left = leftAt(ms)
+      return left === undefined ? undefined : { unacknowledgedBytes: left, unanswered: 0 }
+    },
+    nowMs: () => ms,
+    wait: async (milliseconds) => {
+      ms += milliseconds
+    },
+  }
+}
+
+const socket = { destroyed: false, writableLength: 0 } as Socket
+const MINUTES = 60_000
+
+describe('what is on its way', () => {
+  const calm = new AbortController().signal
+  const hurry = AbortSignal.abort()
+
+  test('has as long as the peer takes some of it now and then', async () => {
+    const world = peer((ms) => Math.max(0, 5 - Math.floor(ms / (9 * MINUTES))))
+
+    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(true)
+    expect(world.nowMs()).toBeGreaterThanOrEqual(45 * MINUTES)
+  })
+
+  test('is given up when the peer takes nothing for as long as a client may take nothing', async () => {
+    const world = peer(() => 5)
+
+    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(Math.round(world.nowMs() / MINUTES)).toBe(10)
+  })
+
+  test('is given up after an hour, however little is missing', async () => {
+    const world = peer((ms) => 1e9 - Math.floor(ms / MINUTES))
+
+    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(Math.round(world.nowMs() / MINUTES)).toBe(60)
+  })
+
+  test.each([
+    ['3 s when the peer takes nothing', () => 5, 3],
+    ['6 s when it does', (ms: number) => 1e9 - Math.floor(ms / 100), 6],
+  ])('has, when the agent is about to end, %s', async (_, leftAt, seconds) => {
+    const world = peer(leftAt)
+
+    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry }, world)).toBe(false)
+    expect(Math.round(world.nowMs() / 1000)).toBe(seconds)
+  })
+
+  test('has its 3 s from the moment when the agent begins to end', async () => {
+    const controller = new AbortController()
+    const world = peer((ms) => {
+      if (ms > MINUTES) controller.abort()
+      return 5
+    })
+
+    await untilArrived(socket, { stallMs: STALL_MS, hurry: controller.signal }, world)
+
+    expect(Math.round(world.nowMs() / 1000)).toBe(63)
+  })
+
+  test('is not known to have arrived where the system does not tell', async () => {
+    const world = peer(() => undefined)
+
+    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(world.nowMs()).toBeLessThan(MINUTES)
+  })
+})
+
+/** A real connection whose reader takes nothing yet. */
+const connected = async (): Promise<{ ours: Socket; theirs: Socket; close(): void }> => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const theirs = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  theirs.pause()
+  const [ours] = (await once(server, 'connection')) as [Socket]
+  ours.on('error', () => undefined).resume()
+  return { ours, theirs, close: () => server.close() }
+}
+
+/** More than a receiver takes that does not read, and less than the system keeps for it. */
+const HALF_WAY = 300_000
+
+test('a reader that is slower than an agent that has to go gets every byte all the same', async () => {
+  const { ours, theirs, close } = await connected()
+  let written = 0
+  while (ours.writableLength === 0 && written < HALF_WAY) {
+    await new Promise((resolve) => ours.write(Buffer.alloc(10_000, 'x'), resolve))
+    written += 10_000
+  }
+
+  await resetWhenArrived(ours, { stallMs: STALL_MS, hurry: AbortSignal.abort() })
+  const chunks: Buffer[] = []
+  for await (const chunk of theirs) chunks.push(chunk as Buffer)
+  close()
+
+  expect(Buffer.concat(chunks).length).toBe(written)
+})
+
+test('a reader that has everything is told by a reset', async () => {
+  const { ours, theirs, close } = await connected()
+  const failed = once(theirs, 'error')
+  theirs.resume()
+  ours.write('all of it')
+
+  await resetWhenArrived(ours, { stallMs: STALL_MS, hurry: new AbortController().signal })
+  const [error] = (await failed) as [NodeJS.ErrnoException]
+  close()
+
+  expect(error.code).toBe('ECONNRESET')
+})
