@@ -10,6 +10,7 @@
  * how connections come is no business of this file.
  */
 
+import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 
 import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
@@ -60,6 +61,7 @@ export class Agent {
       memory = await openMemory(settings.stateDirectory, log)
       const engine = await engineOf(settings, runtime.path)
       const hurry = new AbortController()
+      setMaxListeners(0, hurry.signal) // every session listens, and their number is bounded where they come from
       const context = makeSessionContext(settings, engine, {
         admission: new Admission(),
         memory,
