@@ -109,15 +109,10 @@ export class Agent {
   }
 
   /**
-   * Takes no new work, lets a running backup end, cancels it when the time for that is over.
-   * Resolves when nothing of the agent is left. Idempotent. Whoever brings the connections has stopped before.
+   * Takes no new backup, lets the running one end, cancels it when the time for that is over. Connections that
+   * come meanwhile are served: whoever waits for the backup may ask how it is, and cancel it.
    */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop()
-    return this.#stopped
-  }
-
-  async #stop(): Promise<void> {
+  async drain(): Promise<void> {
     const { jobs, admission } = this.#context
     const drainSeconds = this.#drainSeconds
     if (jobs.size > 0) this.#log.info({ drainSeconds }, 'stopping: waiting for the running backup')
@@ -132,6 +127,16 @@ export class Agent {
     // A complete backup waits for its client's word; the others are gone.
     await Promise.race([Promise.all([...jobs].map((job) => job.closed)), tooLate])
     clearTimeout(deadline)
+  }
+
+  /** Drains, then resolves when nothing of the agent is left. Idempotent. Whoever brings connections has stopped before. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    await this.drain()
     this.#hurry.abort()
     await Promise.allSettled(this.#sessions)
     for (const open of this.#sockets) open.destroySoon()

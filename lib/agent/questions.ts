@@ -42,8 +42,9 @@ const identityPairs = ({ product }: SessionContext): [string, string][] => [
 ]
 
 const statusBlocks = (context: SessionContext): Buffer[] => {
-  const { engine, memory, jobs, nowMs, startedMs } = context
-  const msg = jobs.size === 0 ? 'idle' : `${jobs.size} running`
+  const { engine, memory, jobs, nowMs, startedMs, admission } = context
+  const running = jobs.size === 0 ? 'idle' : `${jobs.size} running`
+  const msg = admission.isDraining ? `shutting down, ${running}` : running
   const head = writeStatus({ status: 'OK', msg }, [
     ...identityPairs(context),
     ['engine', engine.identity.name],

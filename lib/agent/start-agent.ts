@@ -19,7 +19,8 @@ export interface RunningAgent {
   readonly port: number
   readonly engine: EngineIdentity
   /**
-   * Takes no new work, lets a running backup end, cancels it when `drainSeconds` are over.
+   * Takes no new work, lets a running backup end, cancels it when `drainSeconds` are over. Until it has ended,
+   * questions are answered, and backups refused with `JOB_DRAINING`.
    * Resolves when nothing of the agent is left. Idempotent.
    */
   stop(): Promise<void>
@@ -51,7 +52,8 @@ export const startAgent = async (
 
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
-    listener.close()
+    await agent.drain()
+    listener.close() // until now whoever waits for the backup could ask how it is, and cancel it
     await agent.stop()
     log.info('stopped')
   }

@@ -38,7 +38,8 @@ Examples:
   backup-agent serve --directory /srv/snapshot/mysql
       nothing installed: hands out a stopped server's directory
 
-Signals: SIGTERM, SIGINT and SIGHUP take no new work and let a running backup end; a second one cancels it.
+Signals: SIGTERM, SIGINT and SIGHUP take no new work and let a running backup end, which can be asked for and cancelled
+until then; a second one cancels it.
 Log: JSON lines on standard error, readable ones on a terminal.`
 
 const serve = async (options: ServeOptions): Promise<void> => {

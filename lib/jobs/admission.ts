@@ -47,6 +47,11 @@ export class Admission {
     }
   }
 
+  /** Whether new jobs are refused for good. */
+  get isDraining(): boolean {
+    return this.#draining
+  }
+
   /** No new jobs from now on. Resolves when the running one, if any, has released its lease. */
   async drain(): Promise<void> {
     this.#draining = true
