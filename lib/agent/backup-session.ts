@@ -120,8 +120,8 @@ class BackupSession {
     }
   }
 
-  async #leave(outcome?: Parameters<BackupJob['close']>[0]): Promise<void> {
-    await this.#job.close(outcome)
+  async #leave(...outcome: Parameters<BackupJob['close']>): Promise<void> {
+    await this.#job.close(...outcome)
     this.#socket.off('data', this.#onExtraBytes)
     this.#context.jobs.delete(this.#job)
   }
@@ -159,7 +159,7 @@ class BackupSession {
     const answered = await receipt
     if (answered.delivered) this.#log.info({ sid: job.order.sid, job: job.id }, 'delivered: the client has every byte')
     else this.#log.warn({ sid: job.order.sid, job: job.id, why: answered.why }, 'sent, but not confirmed')
-    await this.#leave(answered.delivered ? 'delivered' : 'sent-unconfirmed')
+    await (answered.delivered ? this.#leave('delivered') : this.#leave('sent-unconfirmed', answered.why))
     await this.#closeInOrder()
   }
 

@@ -2,7 +2,11 @@
 
 import type { RememberedJob } from '../jobs/index.ts'
 
-export const outcomeWords = ({ msg, state }: RememberedJob): string => msg ?? WORDS[state]
+/** Of a failure its own words, of a complete backup why it is not confirmed. */
+export const outcomeWords = ({ msg, state }: RememberedJob): string => {
+  if (msg === undefined) return WORDS[state]
+  return state === 'delivered' || state === 'sent-unconfirmed' ? `${WORDS[state]}: ${msg}` : msg
+}
 
 const WORDS: Readonly<Record<RememberedJob['state'], string>> = {
   running: 'the backup is running',

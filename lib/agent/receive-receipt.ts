@@ -48,6 +48,8 @@ export const receiveReceipt = (
           give(
             `the client has ${receipt.bytes} bytes with the digest ${receipt.sha256}, sent were ${bytes} with ${sha256}`,
           )
+        } else if (receipt.status === 'PASSED') {
+          give('the client has passed every byte on, and cannot say whether it is kept')
         } else settle({ delivered: true })
       } catch (error) {
         give(error instanceof BackupError ? error.message : String(error))

@@ -87,7 +87,8 @@ const EXAMPLES = `
 Examples:
   backup-client fetch db1 --user backup --password-file ~/.backup-password --out db1.tar
   BACKUP_PASSWORD=... backup-client fetch db1:25300 --user backup --out - | zstd > db1.tar.zst
-      in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail
+      in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail;
+      whether it is kept nobody can say, so the agent remembers it as sent-unconfirmed
   backup-client fetch db1 --format xbstream --out db1.xb
       unpack it with mbstream -x -C DIR < db1.xb`
 

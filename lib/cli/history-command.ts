@@ -102,11 +102,12 @@ const cells = (record: Shown): string[] => {
   ]
 }
 
-/** Why there is no backup, where there is none; the words of a backup program may be several lines. */
+/** Why there is no backup, where there is none, or why it is not confirmed; the words of a backup program may be several lines. */
 const reason = (record: Shown | undefined): string[] => {
   switch (record?.state) {
     case 'running':
       return record.processGone ? ['the process is gone; the next start of the agent writes this down'] : []
+    case 'sent-unconfirmed':
     case 'failed':
     case 'cancelled':
     case 'interrupted':

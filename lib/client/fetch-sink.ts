@@ -19,10 +19,15 @@ export type FetchTarget =
   | { readonly file: string }
   /** A directory that is empty or does not exist; made as `DIR.part`, named when whole. */
   | { readonly directory: string }
-  /** The caller's own stream; whether it was whole is known only from the receipt. */
+  /**
+   * The caller's own stream; whether it was whole is known only from the receipt. The agent is told that every byte was
+   * passed on, and remembers the backup as `sent-unconfirmed`: whether it is kept, nobody here knows.
+   */
   | { readonly stream: Writable }
 
 export interface Sink {
+  /** Whether `commit` makes the backup durable. A stream takes every byte and says nothing about it. */
+  readonly keeps: boolean
   /** Proves the archive while it is written. */
   receive(archive: AsyncIterable<Buffer>): Promise<ArchiveFacts>
   /** Makes what was written durable; it has no name yet. */
@@ -36,6 +41,7 @@ export const openSink = async (target: FetchTarget, format: ArchiveFormat, signa
   if ('file' in target) {
     const file = await PartFile.create(target.file)
     return {
+      keeps: true,
       receive: (archive) => proved(archive, format, (bytes) => file.write(bytes)),
       seal: () => file.seal(),
       commit: () => file.commit(),
@@ -45,6 +51,7 @@ export const openSink = async (target: FetchTarget, format: ArchiveFormat, signa
   if ('directory' in target) {
     const staging = await StagingDirectory.create(target.directory)
     return {
+      keeps: true,
       receive: (archive) => extractTar(archive, staging.path, { signal }),
       seal: async () => undefined, // every file was synced when it was unpacked
       commit: () => staging.commit(),
@@ -53,6 +60,7 @@ export const openSink = async (target: FetchTarget, format: ArchiveFormat, signa
   }
   target.stream.on('error', () => undefined) // every write gets it too, and says so
   return {
+    keeps: false,
     receive: (archive) => proved(archive, format, (bytes) => written(target.stream, bytes, signal)),
     seal: async () => undefined,
     commit: async () => undefined,

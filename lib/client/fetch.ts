@@ -174,7 +174,8 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
     await sink.commit()
     if (arrival.verdict !== undefined) {
       const { sid } = arrival.verdict
-      await link.finish(writeReceipt({ status: 'RECEIVED', sid, bytes: receipt.bytes, sha256: receipt.sha256 }))
+      const status = sink.keeps ? 'RECEIVED' : 'PASSED'
+      await link.finish(writeReceipt({ status, sid, bytes: receipt.bytes, sha256: receipt.sha256 }))
     }
     return receipt
   } catch (error) {

@@ -63,7 +63,7 @@ export interface JobEnd {
   readonly outcome: Outcome
   /** Error code, when there is no backup. Source: the catalogue in `errors`. */
   readonly code?: string | undefined
-  /** One sentence for people, without secrets; remembered up to `MAX_MESSAGE_BYTES`. */
+  /** Why there is no backup, or why it is not confirmed: one sentence for people, without secrets; remembered up to `MAX_MESSAGE_BYTES`. */
   readonly msg?: string | undefined
   /** Bytes of the archive, before encoding. */
   readonly bytes?: number | undefined

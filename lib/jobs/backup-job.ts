@@ -321,15 +321,16 @@ export class BackupJob {
    * Releases, and remembers how it ended. The driver calls it last, whatever happened. The first call counts.
    *
    * @param outcome of a complete backup: whether the client has said that it has it
+   * @param why it is not confirmed
    */
-  close(outcome: Extract<Outcome, 'delivered' | 'sent-unconfirmed'> = 'sent-unconfirmed'): Promise<void> {
-    this.#closing ??= this.#remember(outcome)
+  close(outcome: Extract<Outcome, 'delivered' | 'sent-unconfirmed'> = 'sent-unconfirmed', why?: string): Promise<void> {
+    this.#closing ??= this.#remember(outcome, why)
     return this.#closing
   }
 
-  async #remember(outcome: Outcome): Promise<void> {
+  async #remember(outcome: Outcome, why: string | undefined): Promise<void> {
     await this.release()
-    if (this.#isRemembered) await this.#order.memory.ended(this.#order.job, this.#end(outcome))
+    if (this.#isRemembered) await this.#order.memory.ended(this.#order.job, this.#end(outcome, why))
     this.#close()
   }
 
@@ -543,7 +544,7 @@ export class BackupJob {
     return run.kind === 'files' ? { ...mark, ...run.totals } : mark
   }
 
-  #end(outcome: Outcome): JobEnd {
+  #end(outcome: Outcome, why: string | undefined): JobEnd {
     const result = this.#result
     const failure = this.#failure
     if (this.#state !== 'complete' || result === undefined) {
@@ -559,6 +560,7 @@ export class BackupJob {
     const { bytes, sha256, members, padded } = result
     return {
       outcome,
+      ...(why === undefined ? {} : { msg: why }),
       bytes,
       sha256,
       members,

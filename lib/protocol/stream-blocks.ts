@@ -92,9 +92,9 @@ export interface FailedBlock {
 
 export type EndBlock = CompleteBlock | FailedBlock
 
-/** The client's answer to a complete end. */
+/** The client's answer to a complete end. `PASSED`: every byte came and went on to where the client cannot see it kept. */
 export type ReceiptBlock =
-  | { readonly status: 'RECEIVED'; readonly sid: string; readonly bytes: number; readonly sha256: string }
+  | { readonly status: 'RECEIVED' | 'PASSED'; readonly sid: string; readonly bytes: number; readonly sha256: string }
   | { readonly status: 'FAILED'; readonly msg: string }
 
 /** Pairs of the first block of a session, behind `status`, `msg` and `sid`. */
@@ -226,11 +226,12 @@ export const readReceipt = (bytes: Buffer): ReceiptBlock => {
     case 'FAILED':
       return { status, msg: block.get('msg') ?? '' }
     case 'RECEIVED':
+    case 'PASSED':
       return { status, sid: required(block, 'sid'), bytes: count(block, 'bytes'), sha256: sha256(block, 'sha256') }
     default:
       throw new BackupError(
         'PROTOCOL_VALUE_INVALID',
-        `expected the status RECEIVED or FAILED in a receipt, found ${showWire(status)}`,
+        `expected the status RECEIVED, PASSED or FAILED in a receipt, found ${showWire(status)}`,
         { key: 'status' },
       )
   }

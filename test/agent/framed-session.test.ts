@@ -127,6 +127,7 @@ describe('a framed backup', () => {
   test.each<[string, (bytes: number, sha256: string) => Buffer]>([
     ['another digest', (bytes) => writeReceipt({ status: 'RECEIVED', sid: 's', bytes, sha256: 'a'.repeat(64) })],
     ['another count', (bytes, sha256) => writeReceipt({ status: 'RECEIVED', sid: 's', bytes: bytes - 1, sha256 })],
+    ['that it passed it on', (bytes, sha256) => writeReceipt({ status: 'PASSED', sid: 's', bytes, sha256 })],
     ['that it could not keep it', () => writeReceipt({ status: 'FAILED', msg: 'the disk is full' })],
     ['something else', () => Buffer.from('thanks\n\n')],
     ['more than a block may be', () => Buffer.alloc(70_000, 'x')],
@@ -136,8 +137,13 @@ describe('a framed backup', () => {
 
     client.socket.write(answer(bytes, sha256))
     await client.ended()
+    const verdict = await converse(agent.port, request('action=verdict', `sid=${what}`))
 
     expect(await newestState(what)).toBe('sent-unconfirmed')
+    // Whoever looks later is told why, and that the backup stands all the same.
+    expect(verdict.bytes.toString()).toContain(
+      'status=COMPLETE\nmsg=complete and sent; nobody has confirmed that it arrived: ',
+    )
   })
 
   test('lets the next client in while the last one still writes to its disk', async () => {

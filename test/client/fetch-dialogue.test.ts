@@ -149,6 +149,26 @@ describe('a framed fetch from an agent of 0.77', () => {
     await expect(fetchIt()).resolves.toMatchObject({ proof: 'agent-verdict' })
   })
 
+  test('does not call kept what went into a stream: only its reader knows', async () => {
+    let answer = ''
+    await play(async (caller) => {
+      await caller.request()
+      caller.say(accepted(), SENDING, framed(SMALL_ARCHIVE))
+      answer = await caller.lastWords()
+      caller.socket.end()
+    })
+
+    await fetchInto()
+    await agent.close()
+
+    expect(readReceipt(Buffer.from(answer))).toEqual({
+      status: 'PASSED',
+      sid: 'nightly',
+      bytes: SMALL_ARCHIVE.length,
+      sha256: sha256(SMALL_ARCHIVE),
+    })
+  })
+
   test('answers an agent that has closed its half already', async () => {
     let answer = ''
     await play(async (caller) => {

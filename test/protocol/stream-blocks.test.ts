@@ -269,6 +269,11 @@ describe('the end of a stream without a backup', () => {
 describe('a receipt', () => {
   test.each<[string, ReceiptBlock, string[]]>([
     ['of what was received', RECEIVED, ['status=RECEIVED', 'sid=run-7', 'bytes=50688', `sha256=${DIGEST}`]],
+    [
+      'of what was passed on',
+      { ...RECEIVED, status: 'PASSED' },
+      ['status=PASSED', 'sid=run-7', 'bytes=50688', `sha256=${DIGEST}`],
+    ],
     ['of what could not be kept', { status: 'FAILED', msg: 'no space left' }, ['status=FAILED', 'msg=no space left']],
   ])('%s is written as the protocol says, and read back', (_, receipt, pairs) => {
     expect(pairsIn(writeReceipt(receipt))).toEqual(pairs)
