@@ -18,6 +18,7 @@ import { openSink } from './fetch-sink.ts'
 import { makeReceipt, type Receipt } from './receipt.ts'
 import { ReceiptFile, receiptPath } from './receipt-file.ts'
 import { type OpenStream, openStream } from './request.ts'
+import { checkTargetNames } from './target-names.ts'
 
 export interface FetchProgress {
   /** `asking` until the agent has accepted, `preparing` until the backup program gives the first bytes. */
@@ -122,6 +123,7 @@ type FetchState = { -readonly [Key in 'stage' | 'sid' | 'session' | 'msg' | 'bac
 const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> => {
   const { encoding = 'framed', format = 'tar', target } = options
   checkOptions(options)
+  await checkTargetNames(target, options.receiptFile === false ? undefined : options.receiptFile)
   const signal = options.signal ?? new AbortController().signal
   // Before a byte is asked for: a target that cannot be would waste a backup.
   const sink = await openSink(target, format, signal)

@@ -49,9 +49,21 @@ export class PartFile {
       await unlink(partPath).catch(ignoreMissing)
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
       const handle = await open(partPath, flags, FILE_MODE)
-      return new PartFile(path, partPath, handle, await handle.stat(), replace)
+      const file = new PartFile(path, partPath, handle, await handle.stat(), replace)
+      await file.#probe()
+      return file
     } catch (cause) {
       throw cause instanceof BackupError ? cause : cannotWrite(partPath, cause)
+    }
+  }
+
+  /** Whether the disk takes anything at all: some say so only to who writes. Leaves the file empty, or nothing. */
+  async #probe(): Promise<void> {
+    try {
+      await probe(this.#handle)
+    } catch (error) {
+      await this.discard()
+      throw error
     }
   }
 
@@ -116,6 +128,17 @@ export class PartFile {
   }
 }
 
+/** The smallest backup is larger, and so is what a file system keeps for a file's own block. */
+const PROBE_BYTES = 64 * 1024
+
+/** Writes a little into an empty file and takes it away again. Rejects as the disk does. */
+export const probe = async (handle: FileHandle): Promise<void> => {
+  const zeros = Buffer.alloc(PROBE_BYTES)
+  for (let at = 0; at < zeros.length; ) at += (await handle.write(zeros, at, zeros.length - at, at)).bytesWritten
+  await handle.sync() // a network file system says it only here
+  await handle.truncate(0)
+}
+
 /** Makes a rename in a directory survive a power cut. */
 export const syncDirectory = async (path: string): Promise<void> => {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
@@ -142,7 +165,7 @@ const ignoreMissing = (error: NodeJS.ErrnoException): undefined => {
   return undefined
 }
 
-const cannotWrite = (path: string, cause: unknown): BackupError => {
+export const cannotWrite = (path: string, cause: unknown): BackupError => {
   const errno = (cause as NodeJS.ErrnoException).code ?? 'unknown'
   const hint = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'free some space, or name a file on another disk' : undefined
   const options = hint === undefined ? { cause } : { cause, hint }

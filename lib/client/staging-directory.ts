@@ -7,11 +7,11 @@
  * DIR as it was.
  */
 
-import { lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
-import { syncDirectory } from './part-file.ts'
+import { cannotWrite, probe, syncDirectory } from './part-file.ts'
 
 /** A data directory is nobody else's business. */
 const DIRECTORY_MODE = 0o700
@@ -26,7 +26,10 @@ export class StagingDirectory {
     this.path = path
   }
 
-  /** @throws BackupError `CLIENT_TARGET` when DIR holds something, is a mount point, or DIR.part is in the way */
+  /**
+   * @throws BackupError `CLIENT_TARGET` when DIR holds something, is a mount point, or DIR.part is in the way;
+   *   `CLIENT_WRITE` when the disk takes nothing
+   */
   static async create(directory: string): Promise<StagingDirectory> {
     const target = resolve(directory)
     await refuseOccupied(target)
@@ -39,7 +42,22 @@ export class StagingDirectory {
         errno === 'EEXIST' ? `an earlier run left it: remove ${path} first` : 'can you write to the directory above it?'
       throw new BackupError('CLIENT_TARGET', `cannot make ${path}: ${errno}`, { path, errno }, { cause, hint })
     }
-    return new StagingDirectory(target, path)
+    const staging = new StagingDirectory(target, path)
+    await staging.#probe()
+    return staging
+  }
+
+  /** Whether the disk takes anything at all. Leaves the directory empty, or nothing. */
+  async #probe(): Promise<void> {
+    const path = join(this.path, 'probe')
+    try {
+      const handle = await open(path, 'wx', 0o600)
+      await probe(handle).finally(() => handle.close())
+      await unlink(path)
+    } catch (cause) {
+      await this.discard()
+      throw cannotWrite(path, cause)
+    }
   }
 
   /** Gives the directory its name. */
