@@ -109,7 +109,24 @@ export const checkReceipt = (
   if (receipt.format !== format) throw differs(path, `the format ${receipt.format}`, format)
   if (receipt.entries !== facts.members) throw differs(path, `${receipt.entries} entries`, `${facts.members}`)
   if (receipt.files !== facts.files) throw differs(path, `${receipt.files} files`, `${facts.files}`)
+  for (const [what, said, found] of positions(receipt, facts)) {
+    // Where a receipt says nothing there is nothing to differ from: its reader may have understood less than we do.
+    if (said !== undefined && said !== found) throw differs(path, `${what} ${said}`, `${found ?? 'none'}`)
+  }
 }
+
+/** Where the backup stands: as the receipt says, and as the backup program's own files in the archive say. */
+const positions = (
+  { coordinates, lsn }: Receipt,
+  facts: ArchiveFacts,
+): readonly (readonly [what: string, said: string | number | undefined, found: string | number | undefined])[] => [
+  ['the binary log', coordinates.binlogFile, facts.coordinates.binlogFile],
+  ['the binary log position', coordinates.binlogPosition, facts.coordinates.binlogPosition],
+  ['the GTID', coordinates.gtid, facts.coordinates.gtid],
+  ['changes from the LSN', lsn.from, facts.lsn.from],
+  ['changes up to the LSN', lsn.to, facts.lsn.to],
+  ['a redo log up to the LSN', lsn.last, facts.lsn.last],
+]
 
 /** @throws BackupError `CLIENT_NO_VERDICT` unless the receipt holds an agent's verdict */
 export const requireVerdict = (receipt: Receipt | undefined, path: string): void => {

@@ -16,7 +16,7 @@ import fc from 'fast-check'
 import { type Receipt, restoreBackup, verifyBackup } from '../../lib/client/index.ts'
 import { writeReceiptText } from '../../lib/client/receipt.ts'
 import type { BackupError } from '../../lib/errors/index.ts'
-import { METADATA, wholeBackup } from '../archive/tar-forge.ts'
+import { archive as archiveOf, METADATA, mark, member, wholeBackup } from '../archive/tar-forge.ts'
 import { fileChunks } from '../archive/xbstream-writer.ts'
 import { SMALL_ARCHIVE, sha256 } from './scripted-agent.ts'
 
@@ -24,6 +24,14 @@ const TAR = wholeBackup()
 const XBSTREAM = Buffer.concat(
   Object.entries({ 'shop/a.ibd': 'x'.repeat(700), ...METADATA }).map(([name, text]) =>
     fileChunks(name, Buffer.from(text), 300),
+  ),
+)
+
+/** The same files under the names that MariaDB 11 gives them. */
+const NEWER = archiveOf(
+  mark(),
+  ...Object.entries(METADATA).map(([name, text]) =>
+    member({ name: name.replace('xtrabackup_', 'mariadb_backup_') }, text),
   ),
 )
 
@@ -87,6 +95,20 @@ describe('a file with its receipt', () => {
     })
   })
 
+  test.each([
+    ['tar', TAR],
+    ['xbstream', XBSTREAM],
+    ['tar with the names of MariaDB 11', NEWER],
+  ])('stands where its own files say: %s', async (_, archive) => {
+    put(archive)
+    const { coordinates, lsn, format, members: entries, files } = await verifyBackup(file)
+    put(archive, receiptOf(archive, { coordinates, lsn, format, entries, files }))
+
+    await expect(verifyBackup(file)).resolves.toMatchObject({ proof: 'agent-verdict', receipt: { coordinates, lsn } })
+    expect(lsn).toEqual({ from: '0', to: '44420', last: '50474' })
+    expect(coordinates.binlogFile).toBeDefined()
+  })
+
   test('may have it anywhere', async () => {
     put(TAR)
     const elsewhere = join(directory, 'elsewhere')
@@ -110,6 +132,16 @@ describe('a file with its receipt', () => {
     ['another format', () => put(TAR, receiptOf(TAR, { format: 'xbstream' })), 'CLIENT_RECEIPT'],
     ['other members', () => put(TAR, receiptOf(TAR, { entries: 9 })), 'CLIENT_RECEIPT'],
     ['other files', () => put(TAR, receiptOf(TAR, { files: 8 })), 'CLIENT_RECEIPT'],
+    [
+      'another binary log',
+      () => put(TAR, receiptOf(TAR, { coordinates: { binlogFile: 'bin.000008' } })),
+      'CLIENT_RECEIPT',
+    ],
+    ['another position', () => put(TAR, receiptOf(TAR, { coordinates: { binlogPosition: 5 } })), 'CLIENT_RECEIPT'],
+    ['another GTID', () => put(TAR, receiptOf(TAR, { coordinates: { gtid: '0-1-99' } })), 'CLIENT_RECEIPT'],
+    ['another first LSN', () => put(TAR, receiptOf(TAR, { lsn: { from: '1' } })), 'CLIENT_RECEIPT'],
+    ['another checkpoint', () => put(TAR, receiptOf(TAR, { lsn: { from: '0', to: '44421' } })), 'CLIENT_RECEIPT'],
+    ['another last LSN', () => put(TAR, receiptOf(TAR, { lsn: { last: '1' } })), 'CLIENT_RECEIPT'],
     ['a receipt that is none', () => put(TAR, 'whole, I promise'), 'CLIENT_RECEIPT'],
     ['a receipt without an end', () => put(TAR, receiptOf(TAR) + ' '.repeat(2 ** 20)), 'CLIENT_RECEIPT'],
     [
