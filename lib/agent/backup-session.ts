@@ -18,11 +18,18 @@ import type { Socket } from 'node:net'
 
 import { createEncoder, ENCODINGS, FRAMED_MIME } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { BackupJob, type BackupResult } from '../jobs/index.ts'
+import { BackupJob, type BackupOrder, type BackupResult } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
-import { AGENT_PROTOCOL_VERSION, type SessionFacts, sessionPairs, writeReady, writeStatus } from '../protocol/index.ts'
+import {
+  AGENT_PROTOCOL_VERSION,
+  type KvPairs,
+  type SessionFacts,
+  sessionPairs,
+  writeReady,
+  writeStatus,
+} from '../protocol/index.ts'
 import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
-import type { Decision } from './policy.ts'
+import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { type Patience, resetWhenArrived, untilArrived } from './reset.ts'
 import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
@@ -30,7 +37,19 @@ import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
 import { watchReachability } from './unreachable.ts'
 
-type BackupDecision = Extract<Decision, { kind: 'backup' }>
+/** How this backup differs from a full one by the agent's engine. */
+export interface BackupPlan {
+  readonly engine?: BackupOrder['engine']
+  readonly what?: string
+  readonly requested?: BackupOrder['requested']
+  /** One that was admitted already. */
+  readonly lease?: BackupOrder['lease']
+  readonly serverSide?: BackupOrder['serverSide']
+  /** More pairs for the block of `SENDING`. */
+  readonly sendingPairs?: KvPairs
+}
+
+const FULL_BACKUP = 'a full backup'
 
 /** What the client has been told so far: it decides how it is told that there is no backup. */
 type Told = 'nothing' | 'accepted' | 'sending'
@@ -38,38 +57,49 @@ type Told = 'nothing' | 'accepted' | 'sending'
 /** @throws BackupError only before anything was said: the caller refuses then */
 export const serveBackup = async (
   connection: Connection,
-  decision: BackupDecision,
+  decision: StreamDecision,
   context: SessionContext,
   log: Logger,
+  plan: BackupPlan = {},
 ): Promise<void> => {
-  const session = new BackupSession(connection, decision, context, log)
+  const session = new BackupSession(connection, decision, context, log, plan)
   await session.serve()
 }
 
 class BackupSession {
   readonly #socket: Socket
   readonly #gone: AbortSignal
-  readonly #decision: BackupDecision
+  readonly #decision: StreamDecision
   readonly #context: SessionContext
   readonly #log: Logger
+  readonly #plan: BackupPlan
   readonly #job: BackupJob
   readonly #ended = new AbortController()
   #told: Told = 'nothing'
 
-  constructor({ socket, gone, peer }: Connection, decision: BackupDecision, context: SessionContext, log: Logger) {
+  constructor(
+    { socket, gone, peer }: Connection,
+    decision: StreamDecision,
+    context: SessionContext,
+    log: Logger,
+    plan: BackupPlan,
+  ) {
     this.#socket = socket
     this.#gone = gone
     this.#decision = decision
     this.#context = context
     this.#log = log
+    this.#plan = plan
     const { sid, user, password, format } = decision
-    const { engine, product, memoryBytes, spool, spill, memory, limits, nowMs, wait } = context
+    const { product, memoryBytes, spool, spill, memory, limits, nowMs, wait } = context
     this.#job = new BackupJob({
       job: context.makeId(),
       sid,
       peer,
-      requested: { action: 'copy from', format, encoding: this.#mime, 'backup-level': 0 },
-      engine,
+      requested: { action: 'copy from', format, encoding: this.#mime, 'backup-level': 0, ...plan.requested },
+      engine: plan.engine ?? context.engine,
+      what: plan.what ?? FULL_BACKUP,
+      serverSide: plan.serverSide,
       product,
       format,
       user,
@@ -84,7 +114,7 @@ class BackupSession {
       wait,
       wallClockMs: Date.now(),
       unacknowledgedBytes: async () => (await tcpState(socket))?.unacknowledgedBytes ?? 0,
-      lease: context.admission.admit(sid), // last: whatever throws before it has nothing to give back
+      lease: plan.lease ?? context.admission.admit(sid), // last: whatever throws before it has nothing to give back
     })
   }
 
@@ -201,7 +231,8 @@ class BackupSession {
 
   #acceptedBlock(): Buffer {
     const { sid, format } = this.#decision
-    const { engine, product } = this.#context
+    const { product } = this.#context
+    const { what, engine } = this.#job.order
     const { name, version } = engine.identity
     const facts: SessionFacts = {
       agent: product,
@@ -212,15 +243,17 @@ class BackupSession {
       encoding: this.#mime,
       compression: 'none',
     }
-    const msg = `starting a full backup by ${name} ${version}`
+    const msg = `starting ${what} by ${name} ${version}`
     return writeStatus({ status: 'ACCEPTED', msg, sid }, sessionPairs(facts))
   }
 
   #sendingAnswer(): Buffer[] {
     const { sid, isFraming, format } = this.#decision
-    const { name, version } = this.#context.engine.identity
-    const msg = `sending a full backup by ${name} ${version} as ${format}, ${this.#mime}`
-    return [...(isFraming ? [] : [writeReady()]), writeStatus({ status: 'SENDING', msg, sid })]
+    const { what, engine } = this.#job.order
+    const { name, version } = engine.identity
+    const msg = `sending ${what} by ${name} ${version} as ${format}, ${this.#mime}`
+    const block = writeStatus({ status: 'SENDING', msg, sid }, this.#plan.sendingPairs)
+    return [...(isFraming ? [] : [writeReady()]), block]
   }
 
   get #mime(): string {

@@ -49,7 +49,7 @@ export const completeFrame = ({ order, result }: BackupJob): Buffer => {
     'end',
     writeEnd({
       status: 'COMPLETE',
-      msg: `a full backup by ${name} ${version}: ${result.bytes} bytes of archive`,
+      msg: `${order.what ?? 'a full backup'} by ${name} ${version}: ${result.bytes} bytes of archive`,
       sid: order.sid,
       bytes: result.bytes,
       sha256: result.sha256,

@@ -31,26 +31,31 @@ import {
 /** How the bytes of a backup are dressed: one of the encodings of 0.76, or frames. */
 export type StreamEncoding = EncodingName | 'framed'
 
+export interface StreamDecision {
+  readonly sid: string
+  readonly user: string | undefined
+  readonly password: string | undefined
+  /** Whether the client speaks 0.77: it is told of the session at once. */
+  readonly isFraming: boolean
+  readonly format: 'tar' | 'xbstream'
+  readonly encoding: StreamEncoding
+  readonly blockBytes: number
+}
+
 export type Decision =
   /** Nothing to send: the request belongs to a run whose backup another request starts. */
   | { readonly kind: 'nothing'; readonly sid: string; readonly msg: string }
-  | {
-      readonly kind: 'backup'
-      readonly sid: string
-      readonly user: string | undefined
-      readonly password: string | undefined
-      /** Whether the client speaks 0.77: it is told of the session at once. */
-      readonly isFraming: boolean
-      readonly format: 'tar' | 'xbstream'
-      readonly encoding: StreamEncoding
-      readonly blockBytes: number
-    }
+  | (StreamDecision & { readonly kind: 'backup' })
+  /** An incremental backup: the server's closed binary logs. */
+  | (StreamDecision & { readonly kind: 'binary-logs' })
   | { readonly kind: 'question'; readonly question: SimpleRequest | SidRequest }
   | { readonly kind: 'monitor'; readonly wanted: MonitorRequest }
 
 export interface PolicyContext {
   /** Whether the engine writes an xbstream; the engine `directory` does not. */
   readonly hasXbstream: boolean
+  /** Whether the agent can ask a running server for its binary logs. */
+  readonly hasServer?: boolean
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
   readonly loginRequired: boolean
   /** Makes the id of a session whose client named none. */
@@ -63,11 +68,12 @@ const COMPRESS_KEY = 'xtrabackup-agent:inline-compress'
 export const decide = (
   request: AgentRequest,
   version: ProtocolVersion,
-  { loginRequired, hasXbstream, makeSid }: PolicyContext,
+  { loginRequired, hasXbstream, hasServer = false, makeSid }: PolicyContext,
 ): Decision => {
   if (request.action === 'monitor') return { kind: 'monitor', wanted: request }
   if (request.action !== 'copy from') return { kind: 'question', question: request }
-  if (request.level === 'incremental') {
+  const isIncremental = request.level === 'incremental'
+  if (isIncremental && !hasServer) {
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
       'incremental backups are not supported by this agent yet',
@@ -78,7 +84,7 @@ export const decide = (
     )
   }
   const sid = request.sid ?? makeSid()
-  if (!request.startsBackup) {
+  if (!isIncremental && !request.startsBackup) {
     // A deployed run asks several times and wants one backup. Source: wire-facts, "file".
     return { kind: 'nothing', sid, msg: 'nothing to send: the backup goes with the file that names ZRM_LINKS' }
   }
@@ -95,10 +101,11 @@ export const decide = (
     )
   }
   const encoding = encodingOf(request, version)
-  if (request.format === 'xbstream' && !hasXbstream) {
+  if (request.format === 'xbstream' && (isIncremental || !hasXbstream)) {
+    const source = isIncremental ? 'binary logs are sent as tar' : 'its engine reads a directory'
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
-      'this agent has no xbstream to send: its engine reads a directory',
+      `this agent has no xbstream to send: ${source}`,
       {},
       { hint: 'ask for agent-stream-format=tar' },
     )
@@ -107,7 +114,7 @@ export const decide = (
     throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key user', { missing: ['user'] })
   }
   return {
-    kind: 'backup',
+    kind: isIncremental ? 'binary-logs' : 'backup',
     sid,
     user: request.user,
     password: request.password,

@@ -21,6 +21,7 @@ import {
   SPILL_MEMORY_BYTES,
 } from '../config/index.ts'
 import { type Engine, findEngine } from '../engines/index.ts'
+import { serverAccess } from './server-wishes.ts'
 import type { SessionContext } from './session.ts'
 
 /** What stays the same as long as the agent lives, whatever its settings become. */
@@ -39,6 +40,7 @@ export const makeSessionContext = (
     product: PRODUCT,
     loginRequired: engine.needsLogin && settings.defaultsFile === undefined,
     hasXbstream: engine.identity.name !== 'directory',
+    server: serverAccess(settings, engine),
     requestDeadlineMs: seconds.request * 1000,
     receiptMs: seconds.receipt * 1000,
     networkMs: seconds.network * 1000,

@@ -19,11 +19,13 @@ import type { Admission, BackupJob, BackupOrder, JobMemory, WatchLimits } from '
 import type { Logger } from '../log/index.ts'
 import { readRequest, writeReady, writeStatus } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
+import { serveBinaryLogs } from './binary-logs-session.ts'
 import { monitorBlocks } from './monitor.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
 import { finish, refuse, whenGone } from './send.ts'
+import { readServerWishes, type ServerAccess, serverSideOf } from './server-wishes.ts'
 
 /** What all sessions of an agent share. */
 export interface SessionContext {
@@ -33,6 +35,8 @@ export interface SessionContext {
   readonly product: string
   readonly loginRequired: boolean
   readonly hasXbstream: boolean
+  /** How the server is asked; undefined where there is none to ask. */
+  readonly server?: ServerAccess | undefined
   readonly requestDeadlineMs: number
   /** How long a client may take to make a complete backup durable. */
   readonly receiptMs: number
@@ -78,7 +82,7 @@ export const serveSession = async (
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const request = readRequest(block, version)
     log.info({ action: request.action, version: version.text }, 'request')
-    const decision = decide(request, version, context)
+    const decision = decide(request, version, { ...context, hasServer: context.server !== undefined })
     sid = 'sid' in decision ? decision.sid : undefined
     switch (decision.kind) {
       case 'nothing':
@@ -90,8 +94,13 @@ export const serveSession = async (
       case 'monitor':
         await finish(socket, monitorBlocks(await context.memory.all(), decision.wanted))
         return
-      case 'backup':
-        await serveBackup(connection, decision, context, log)
+      case 'backup': {
+        const serverSide = serverSideOf(decision, readServerWishes(request), context)
+        await serveBackup(connection, decision, context, log, { serverSide })
+        return
+      }
+      case 'binary-logs':
+        await serveBinaryLogs(connection, decision, readServerWishes(request), context, log)
         return
     }
   } catch (error) {

@@ -112,6 +112,9 @@ const notUnpackedHere = (path: string, target: string): BackupError =>
 /** A plain directory is a data directory already; the others are moved in by the program that made them. */
 const nextStep = (engine: string, directory: string): string => {
   if (engine === 'directory') return `chown -R mysql: ${directory}   # then start a server with --datadir=${directory}`
+  if (engine === 'binary-logs') {
+    return `mariadb-binlog --start-position=POSITION ${directory}/FILE ... | mariadb   # from the full backup's coordinates on`
+  }
   const program = engine === 'xtrabackup' ? 'xtrabackup' : 'mariadb-backup'
   return [
     `stop the server, empty its data directory, then:`,

@@ -46,6 +46,12 @@ export const DEFAULT_SECONDS = {
 
 export type Deadlines = Readonly<Record<keyof typeof DEFAULT_SECONDS, number>>
 
+/** What a client may name. Everything else that it names is ignored or refused. */
+export interface AllowLists {
+  /** Where binary logs may be read that a client has named. */
+  readonly binlogDirectories: readonly string[]
+}
+
 export interface AgentSettings {
   readonly host: string
   /** TCP port; 0 lets the system choose one. */
@@ -67,4 +73,5 @@ export interface AgentSettings {
   /** Where the history is. Left out: nothing is remembered beyond the life of the agent. */
   readonly stateDirectory?: string
   readonly seconds: Partial<Deadlines>
+  readonly allow?: AllowLists
 }

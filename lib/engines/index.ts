@@ -1,5 +1,6 @@
 /** Door of the room `engines`: the only room that starts programs. */
 
+export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'

@@ -12,8 +12,9 @@ export type EngineName = 'mariadb-backup' | 'xtrabackup' | 'directory'
 
 /** Which engine it is, as the log, the answer and the archive's mark say it. */
 export interface EngineIdentity {
-  readonly name: EngineName
-  /** Version of the program, `10.11.19`; for the engine `directory`, which has no program, `1`. */
+  /** `binary-logs` is chosen by the request, never by the operator. */
+  readonly name: EngineName | 'binary-logs'
+  /** Version of the program, `10.11.19`; for `directory` and `binary-logs`, which have no program, `1`. */
   readonly version: string
   /** Absolute path of the program, or `undefined` where there is none. */
   readonly program: string | undefined

@@ -27,6 +27,7 @@ import type { Lease } from './admission.ts'
 import type { JobMemory } from './job-memory.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
 import { type ArchiveFormat, type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
+import type { ServerSide } from './server-side.ts'
 import { decideVerdict } from './verdict.ts'
 import { Watchdogs, type WatchLimits } from './watchdogs.ts'
 
@@ -39,6 +40,10 @@ export interface BackupOrder {
   /** What was asked for, as the history remembers it. Never a secret. */
   readonly requested: Requested
   readonly engine: Engine
+  /** What it is called in messages: `a full backup`. */
+  readonly what?: string
+  /** What is done at the server beside the engine's work. */
+  readonly serverSide?: ServerSide | undefined
   readonly lease: Lease
   readonly memory: JobMemory
   /** Name of the product, as the archive's mark carries it. */
@@ -212,9 +217,11 @@ export class BackupJob {
    * @throws BackupError why there is no backup; the engine is gone by then
    */
   async start(): Promise<void> {
-    const { engine, user, password } = this.#order
+    const { engine, user, password, serverSide } = this.#order
     this.#step('starting')
     this.#log.info({ engine: engine.identity.name, version: engine.identity.version }, 'backup starting')
+    this.#abort.signal.throwIfAborted()
+    await serverSide?.before(this.#abort.signal, this.#log)
     this.#abort.signal.throwIfAborted()
     const run = await engine.start({
       ...(user === undefined ? {} : { user }),
@@ -225,6 +232,7 @@ export class BackupJob {
     this.#run = run
     void run.settled.then((outcome) => {
       this.#outcome = outcome
+      void serverSide?.after() // its instant is past; the client may still take its time
     })
     void this.#watch(run)
     this.#source = await this.#firstBytes(run)
@@ -313,6 +321,7 @@ export class BackupJob {
     this.#abort.abort()
     this.#ended.abort()
     await this.#run?.settled
+    await this.#order.serverSide?.after()
     await this.#spill.close()
     this.#order.lease.release()
   }

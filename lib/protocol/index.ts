@@ -10,6 +10,7 @@ export {
   type SimpleRequest,
 } from './agent-request.ts'
 export { type Answer, AnswerReader, readStatus } from './answer-reader.ts'
+export { type ReplicaColumns, replicaPairs } from './replica-pairs.ts'
 export { type StatusBlock, writeReady, writeStatus } from './answer-writer.ts'
 export { type BackupPosition, positionPairs, readPosition } from './backup-position.ts'
 export { fitting, parseBlock } from './block-fields.ts'
