@@ -48,10 +48,22 @@ describe('the package that is published', () => {
     packed = (report?.files ?? []).map(({ path }) => path)
   })
 
-  test('holds the library, the programs and the papers, and nothing else', () => {
+  test('holds the library, the programs, the files for a host and the papers, and nothing else', () => {
     const others = packed.filter((path) => !/^dist\/(lib|bin)\//.test(path))
 
-    expect(others.toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'PROTOCOL.md', 'README.md', 'package.json'])
+    expect(others.toSorted()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'PROTOCOL.md',
+      'README.md',
+      'bin/packaging/host/agent.toml',
+      'bin/packaging/host/kv-backup-agent.service',
+      'bin/packaging/host/kv-backup-agent.socket',
+      'bin/packaging/host/logrotate.conf',
+      'bin/packaging/host/tmpfiles.conf',
+      'bin/packaging/host/xinetd.conf',
+      'package.json',
+    ])
   })
 
   test('holds only what was built from lib and bin as they are now', () => {

@@ -101,6 +101,8 @@ xinetd              xinetd
 socat               socat
 setpriv             util-linux
 flock               util-linux
+systemd-analyze     systemd
+logrotate           logrotate
 PROGRAMS
 # Debian's smallest installs of these two lack modules that tests compare with.
 perl -MMIME::Base64 -e 1 2>/dev/null || missing perl perl
