@@ -23,6 +23,7 @@ import {
   type LogSequenceNumbers,
   type MetadataRole,
   metadataRole,
+  parseBackupType,
   parseBinlogInfo,
   parseCheckpoints,
   parseInfo,
@@ -47,6 +48,8 @@ export interface ArchiveFacts {
   readonly engine: string
   readonly coordinates: Coordinates
   readonly lsn: LogSequenceNumbers
+  /** What the backup program calls it: `full-backuped`, `incremental`; absent where it does not say. */
+  readonly backupType?: string | undefined
 }
 
 /** What `read` hands on. The path is safe, without `./`; the archive's own root is never handed on. */
@@ -140,6 +143,7 @@ export class ArchiveProof {
       engine: this.#mark?.engine ?? info.engine ?? 'unknown',
       coordinates: { ...info.coordinates, ...parseBinlogInfo(this.#texts.get('binlogInfo') ?? '') },
       lsn: parseCheckpoints(this.#texts.get('checkpoints') ?? ''),
+      backupType: parseBackupType(this.#texts.get('checkpoints') ?? ''),
     }
   }
 

@@ -6,6 +6,7 @@
  * A chunk goes on only after everything in it was found right. Keeps nothing; yields nothing of its own.
  */
 
+import { CheckpointsSeen } from './checkpoints-seen.ts'
 import { MetadataSeen } from './metadata-seen.ts'
 import type { TarSummary } from './types.ts'
 import { untilAborted } from './until-aborted.ts'
@@ -28,6 +29,7 @@ export async function* checkedXbstream(
 ): AsyncGenerator<Buffer> {
   const reader = new XbstreamReader()
   const metadata = new MetadataSeen()
+  const checkpoints = new CheckpointsSeen()
   const openBytes = new Map<string, number>()
   let contentBytes = 0
   const grow = (path: string, bytes: number): void => {
@@ -37,8 +39,10 @@ export async function* checkedXbstream(
   }
   for await (const chunk of untilAborted(source, signal)) {
     for (const event of reader.push(chunk)) {
-      if (event.type === 'data') grow(event.path, event.bytes.length)
-      else if (event.type === 'hole') grow(event.path, event.zeroBytes)
+      if (event.type === 'data') {
+        grow(event.path, event.bytes.length)
+        checkpoints.take(event.path, event.bytes)
+      } else if (event.type === 'hole') grow(event.path, event.zeroBytes)
       else {
         metadata.see(event.path)
         onMember?.(event.path, openBytes.get(event.path) ?? 0)
@@ -56,6 +60,7 @@ export async function* checkedXbstream(
     xbstreamBytes: reader.bytesRead,
     padded: [],
     metadata: metadata.found,
+    checkpoints: checkpoints.found,
     peakMemoryBytes: 0,
     peakSpoolBytes: 0,
   })

@@ -5,6 +5,7 @@ export { type ArchiveFacts, ArchiveProof } from './archive-proof.ts'
 export { checkedXbstream, type CheckedXbstreamOptions } from './checked-xbstream.ts'
 export { filesToTar, type FilesToTarOptions } from './files-to-tar.ts'
 export {
+  type Checkpoints,
   type Coordinates,
   type LogSequenceNumbers,
   parseBinlogInfo,

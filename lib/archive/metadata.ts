@@ -1,7 +1,7 @@
 /**
  * The small files that a backup program writes beside the data, and what they say.
  *
- *     xtrabackup_checkpoints     LSNs: from, to, last            written at the end
+ *     xtrabackup_checkpoints     kind, LSNs: from, to, last      written at the end
  *     xtrabackup_info            which program, which versions   written at the end
  *     xtrabackup_binlog_info     FILE tab POSITION tab GTID      only with the binary log on
  *     backup-my.cnf              the server options that matter  written at the end
@@ -62,6 +62,16 @@ export interface LogSequenceNumbers {
   readonly last?: string
 }
 
+/** What `*_checkpoints` says, as far as it was understood. */
+export interface Checkpoints {
+  /**
+   * As it stands there: `full-backuped`, `incremental`; after a preparation `full-prepared` or `log-applied`. Absent when
+   * it does not say.
+   */
+  readonly backupType?: string
+  readonly lsn: LogSequenceNumbers
+}
+
 /** What `*_info` says about the run. */
 export interface BackupInfo {
   /** `mariadb-backup` or `xtrabackup`; another program's own name as it stands. */
@@ -82,6 +92,12 @@ export const parseCheckpoints = (text: string): LogSequenceNumbers => {
     return value !== undefined && LSN.test(value) ? value : undefined
   }
   return present({ from: lsn('from_lsn'), to: lsn('to_lsn'), last: lsn('last_lsn') })
+}
+
+/** Reads from `*_checkpoints` what kind of backup it is. */
+export const parseBackupType = (text: string): string | undefined => {
+  const type = assignments(text).get('backup_type')
+  return type !== undefined && /^[a-z-]{1,32}$/.test(type) ? type : undefined
 }
 
 /**

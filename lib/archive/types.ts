@@ -5,6 +5,8 @@
  * the mark in `archive-mark.ts`, a member in `tar-writer.ts` and `tar-reader.ts`.
  */
 
+import type { Checkpoints } from './metadata.ts'
+
 /**
  * What made an archive. It stands in the comment of the pax global header that opens every archive of ours.
  *
@@ -71,6 +73,8 @@ export interface TarSummary {
   readonly xbstreamBytes?: number
   readonly padded: readonly PaddedMember[]
   readonly metadata: MetadataFound
+  /** What the file of that name says; absent when there is none. */
+  readonly checkpoints?: Checkpoints | undefined
   /** The most memory that files took which had to wait. */
   readonly peakMemoryBytes: number
   /** The most disk that was in use in the spool. */

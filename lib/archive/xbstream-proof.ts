@@ -19,6 +19,7 @@ import {
   firstMissing,
   type MetadataRole,
   metadataRole,
+  parseBackupType,
   parseBinlogInfo,
   parseCheckpoints,
   parseInfo,
@@ -85,6 +86,7 @@ export class XbstreamProof {
       engineVersion: info.engineVersion,
       coordinates: { ...info.coordinates, ...parseBinlogInfo(this.#texts.get('binlogInfo') ?? '') },
       lsn: parseCheckpoints(this.#texts.get('checkpoints') ?? ''),
+      backupType: parseBackupType(this.#texts.get('checkpoints') ?? ''),
     }
   }
 

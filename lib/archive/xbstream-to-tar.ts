@@ -10,6 +10,7 @@
  * The end of the archive is made only after `beforeEnd` has returned.
  */
 
+import { CheckpointsSeen } from './checkpoints-seen.ts'
 import { MetadataSeen } from './metadata-seen.ts'
 import { Spool, type SpoolSettings } from './spool.ts'
 import { TarAssembly, type TarAssemblyOptions } from './tar-assembly.ts'
@@ -52,6 +53,7 @@ export async function* xbstreamToTar(
   const spool = new Spool(options.spool)
   const assembly = new TarAssembly(writer, spool, options)
   const metadata = new MetadataSeen()
+  const checkpoints = new CheckpointsSeen()
 
   const giveUp = async (): Promise<void> => {
     writer.destroy()
@@ -67,6 +69,7 @@ export async function* xbstreamToTar(
       for (const event of reader.push(chunk)) {
         if (event.type === 'data') {
           options.onData?.(event.path, event.bytes.length)
+          checkpoints.take(event.path, event.bytes)
           yield* assembly.take(event.path, event.bytes)
         } else if (event.type === 'hole') yield* assembly.takeHole(event.path, event.zeroBytes)
         else {
@@ -84,6 +87,7 @@ export async function* xbstreamToTar(
       xbstreamBytes: reader.bytesRead,
       padded: assembly.padded,
       metadata: metadata.found,
+      checkpoints: checkpoints.found,
       peakMemoryBytes: assembly.peakMemoryBytes,
       peakSpoolBytes: spool.peakBytes,
     })

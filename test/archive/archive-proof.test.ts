@@ -33,6 +33,7 @@ describe('a whole backup', () => {
       engine: 'mariadb-backup',
       coordinates: { binlogFile: 'mybin.000002', binlogPosition: 542, gtid: '0-1-7' },
       lsn: { from: '0', to: '44420', last: '50474' },
+      backupType: 'full-backuped',
     })
   })
 

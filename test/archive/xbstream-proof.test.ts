@@ -62,6 +62,7 @@ describe('a whole backup', () => {
       engineVersion: '10.11.19-MariaDB',
       coordinates: { binlogFile: 'mybin.000002', binlogPosition: 542, gtid: '0-1-7' },
       lsn: { from: '0', to: '44420', last: '50474' },
+      backupType: 'full-backuped',
     })
     expect(WHOLE.subarray(0, 8)).toEqual(XBSTREAM_MAGIC)
   })
