@@ -18,7 +18,7 @@ import { type EngineIdentity, hostGuards } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { Admission, type BackupJob, type JobMemory } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
-import { openMemory } from './open-memory.ts'
+import { openDebts, openMemory } from './open-memory.ts'
 import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
 import { serveSession, type SessionContext } from './session.ts'
 import { engineOf, makeSessionContext } from './session-context.ts'
@@ -60,11 +60,13 @@ export class Agent {
     try {
       memory = await openMemory(settings.stateDirectory, log)
       const engine = await engineOf(settings, runtime.path)
+      const debts = await openDebts(settings, engine, log)
       const hurry = new AbortController()
       setMaxListeners(0, hurry.signal) // every session listens, and their number is bounded where they come from
       const context = makeSessionContext(settings, engine, {
         admission: new Admission(),
         memory,
+        debts,
         jobs: new Set<BackupJob>(),
         hurry: hurry.signal,
         startedMs: performance.now(),

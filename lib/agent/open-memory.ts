@@ -4,9 +4,12 @@
 
 import { randomUUID } from 'node:crypto'
 
-import { Journal } from '../history/index.ts'
-import { JobMemory } from '../jobs/index.ts'
+import type { AgentSettings } from '../config/index.ts'
+import type { Engine } from '../engines/index.ts'
+import { Journal, ServerDebts } from '../history/index.ts'
+import { JobMemory, payLeftDebts } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
+import { serverAccess } from './server-wishes.ts'
 
 /**
  * @param directory where the history is; left out, nothing is remembered beyond the life of the agent
@@ -20,4 +23,23 @@ export const openMemory = async (directory: string | undefined, log: Logger): Pr
   }
   await journal.compactWhenDue()
   return new JobMemory(journal, log, Date.now)
+}
+
+/**
+ * What is owed to servers. What a killed agent has left there is put right with the operator's login, if there is one
+ * that may; else the next backup does it.
+ *
+ * @returns undefined where nothing is remembered, or no server is asked
+ * @throws BackupError `HISTORY_*`
+ */
+export const openDebts = async (
+  settings: Partial<AgentSettings>,
+  engine: Engine,
+  log: Logger,
+): Promise<ServerDebts | undefined> => {
+  const access = serverAccess(settings, engine)
+  if (settings.stateDirectory === undefined || access === undefined) return undefined
+  const debts = await ServerDebts.open(settings.stateDirectory)
+  await payLeftDebts({ socket: access.socket, defaultsFile: access.defaultsFile }, debts, log)
+  return debts
 }

@@ -10,6 +10,7 @@ import type { AgentSettings } from '../config/index.ts'
 import type { Engine } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { FullBackupServerSide, type ServerSide } from '../jobs/index.ts'
+import { readTimeoutWishes } from './timeout-wishes.ts'
 import type { AgentRequest, CopyRequest } from '../protocol/index.ts'
 import type { ServerLogin } from '../server/index.ts'
 import type { StreamDecision } from './policy.ts'
@@ -29,6 +30,7 @@ export interface ServerWishes {
   /** Name of the first binary log wanted. */
   readonly binlog: string | undefined
   readonly binlogPath: string | undefined
+  readonly pairs: ReadonlyMap<string, string>
 }
 
 /** What a server makes of log_bin: a name, a dot, a number. Never a path. */
@@ -47,6 +49,7 @@ export const readServerWishes = (request: AgentRequest): ServerWishes => {
     replication,
     binlog: pairs.get('binlog') || undefined,
     binlogPath: pairs.get('mysql-binlog-path') || undefined,
+    pairs,
   }
 }
 
@@ -68,10 +71,13 @@ export const loginOf = ({ user, password }: StreamDecision, { socket, defaultsFi
   password,
 })
 
-/** Around a full backup. */
+/** Around a full backup. @throws BackupError `PROTOCOL_VALUE_INVALID` */
 export const serverSideOf = (
   decision: StreamDecision,
-  { replication }: ServerWishes,
-  { server }: SessionContext,
-): ServerSide | undefined =>
-  server === undefined ? undefined : new FullBackupServerSide({ login: loginOf(decision, server), replication })
+  { replication, pairs }: ServerWishes,
+  { server, debts }: SessionContext,
+): ServerSide | undefined => {
+  if (server === undefined) return undefined
+  const timeouts = readTimeoutWishes(pairs)
+  return new FullBackupServerSide({ login: loginOf(decision, server), replication, timeouts, debts })
+}

@@ -25,7 +25,7 @@ import { serverAccess } from './server-wishes.ts'
 import type { SessionContext } from './session.ts'
 
 /** What stays the same as long as the agent lives, whatever its settings become. */
-export type LastingParts = Pick<SessionContext, 'admission' | 'memory' | 'jobs' | 'hurry' | 'startedMs'>
+export type LastingParts = Pick<SessionContext, 'admission' | 'memory' | 'debts' | 'jobs' | 'hurry' | 'startedMs'>
 
 export const makeSessionContext = (
   settings: Partial<AgentSettings>,

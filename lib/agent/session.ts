@@ -15,6 +15,7 @@ import type { Socket } from 'node:net'
 import type { Engine } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { Wait } from '../flow/index.ts'
+import type { ServerDebts } from '../history/index.ts'
 import type { Admission, BackupJob, BackupOrder, JobMemory, WatchLimits } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
 import { readRequest, writeReady, writeStatus } from '../protocol/index.ts'
@@ -37,6 +38,8 @@ export interface SessionContext {
   readonly hasXbstream: boolean
   /** How the server is asked; undefined where there is none to ask. */
   readonly server?: ServerAccess | undefined
+  /** What is owed to servers, where that is remembered. */
+  readonly debts?: ServerDebts | undefined
   readonly requestDeadlineMs: number
   /** How long a client may take to make a complete backup durable. */
   readonly receiptMs: number

@@ -25,4 +25,5 @@ export {
 } from './journal.ts'
 export { type ProcessIdentity, ProcessTable } from './process-identity.ts'
 export { type History, readHistory } from './read-history.ts'
+export { type ChangedSetting, type FoundDebt, type ServerDebt, ServerDebts } from './server-debts.ts'
 export { DEFAULT_RETENTION, type Retention } from './retention.ts'

@@ -6,6 +6,8 @@ export { BackupJob, type BackupOrder, type BackupResult, type JobProgress } from
 export { JobMemory, type MemoryState, type RememberedJob } from './job-memory.ts'
 export { isFinal, type JobState } from './job-state.ts'
 export type { ArchiveFormat } from './pipeline.ts'
+export { payLeftDebts } from './left-debts.ts'
+export { NO_TIMEOUTS, type TimeoutWishes } from './server-timeouts.ts'
 export { FullBackupServerSide, type ServerSide } from './server-side.ts'
 export { type BackupFacts, decideVerdict, type Verdict } from './verdict.ts'
 export type { WatchLimits } from './watchdogs.ts'

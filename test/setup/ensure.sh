@@ -87,6 +87,7 @@ done <<'PROGRAMS'
 mariadbd            mariadb-server-core
 mariadb-install-db  mariadb-server-core
 mariadb             mariadb-client-core
+mariadb-binlog      mariadb-client
 mariadb-backup      mariadb-backup
 mbstream            mariadb-backup
 bsdtar              libarchive-tools
