@@ -58,7 +58,7 @@ export interface ServerFacts {
    * |---------------|-------------------------------|
    * | MySQL         | `server_uuid`                 |
    * | MariaDB       | `server_uid` and its data directory: the first alone is shared by all servers of a host and port |
-   * | MariaDB < 10.6 | host name and data directory |
+   * | older MariaDB | host name and data directory |
    */
   readonly serverUuid: string
   /** Where the redo log stood, decimal digits; undefined where the server does not say. */

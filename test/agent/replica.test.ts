@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 import { AgentProcess } from '../rig/agent-process.ts'
-import { type AnswerTo076, askAs076, unpack } from '../rig/deployed-client.ts'
+import { type AnswerTo076, askAs076, requestOf076, unpack } from '../rig/deployed-client.ts'
 import { freePort } from '../rig/free-port.ts'
 import { ThrowawayServer } from '../rig/mariadb-server.ts'
+import { rawClient } from '../rig/raw-client.ts'
 import { mustRun } from '../rig/run-program.ts'
 
 let scratch: string
@@ -20,6 +21,8 @@ case " $* " in
 esac
 exit 1
 `
+/** Begins to send, and goes on for as long as it likes. */
+const QUIET_PROGRAM = FAILING_PROGRAM.replace('exit 1', "printf 'XBSTCK01'\nexec sleep 600")
 const STARTED = 'replica started, as the client asked with replication=1'
 const LOGIN = { user: 'backup', password: 'p' }
 
@@ -192,6 +195,30 @@ describe('a full backup of a replica that its run has stopped', () => {
     await caughtUp()
     expect(await isRunning()).toBe(true)
   })
+})
+
+test('is started by the next agent when the one that should was killed in the middle', async () => {
+  await stopped()
+  const bin = join(scratch, 'quiet')
+  const state = join(scratch, 'state')
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'mariadb-backup'), QUIET_PROGRAM, { mode: 0o755 })
+  writeFileSync(join(scratch, 'login.cnf'), `[client]\nuser=${LOGIN.user}\npassword=${LOGIN.password}\n`, {
+    mode: 0o600,
+  })
+  const options = ['--engine', 'mariadb-backup', '--socket', replica.socket, '--state-dir', state]
+  const killed = await AgentProcess.start(options, { environment: { PATH: `${bin}:/usr/bin:/bin` } })
+  const client = await rawClient(killed.port)
+  client.socket.write(requestOf076({ ...LOGIN, replication: '1' }))
+  await killed.logged(({ msg }) => msg === 'engine started')
+  await killed.stop('SIGKILL')
+  expect(await isRunning()).toBe(false)
+
+  const next = await AgentProcess.start([...options, '--defaults-file', join(scratch, 'login.cnf')])
+  await next.stop()
+
+  await caughtUp()
+  expect(await isRunning()).toBe(true)
 })
 
 describe('a grant that is missing', () => {
