@@ -33,3 +33,12 @@ test.each(Object.keys(STATEMENTS))('the statement %s is run by somebody', (name)
 
   expect(users).not.toEqual([])
 })
+
+test('the driver is loaded with the first connection, and not before', () => {
+  const importers = sources.filter(({ text }) => /^import (?!type )[^\n]*'mariadb'/m.test(text))
+
+  expect(importers).toEqual([])
+  expect(sources.filter(({ text }) => text.includes("await import('mariadb')")).map(({ path }) => path)).toEqual([
+    'server/connection.ts',
+  ])
+})
