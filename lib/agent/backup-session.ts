@@ -45,6 +45,10 @@ export interface BackupPlan {
   /** One that was admitted already. */
   readonly lease?: BackupOrder['lease']
   readonly serverSide?: BackupOrder['serverSide']
+  /** What it is built upon. */
+  readonly base?: BackupOrder['base']
+  /** Which server it is of, as far as that is known. */
+  readonly server?: BackupOrder['server']
   /** More pairs for the block of `SENDING`. */
   readonly sendingPairs?: KvPairs
 }
@@ -100,6 +104,8 @@ class BackupSession {
       engine: plan.engine ?? context.engine,
       what: plan.what ?? FULL_BACKUP,
       serverSide: plan.serverSide,
+      base: plan.base,
+      server: plan.server,
       product,
       format,
       user,

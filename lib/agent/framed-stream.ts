@@ -45,6 +45,8 @@ const progressFrame = (job: BackupJob): Buffer => {
 export const completeFrame = ({ order, result }: BackupJob): Buffer => {
   if (result === undefined) throw new Error('bug: a complete end without a result')
   const { name, version } = order.engine.identity
+  const { increment } = result
+  const { sid: baseSid, sha256: baseSha256 } = order.base?.known ?? {}
   return blockFrame(
     'end',
     writeEnd({
@@ -61,6 +63,8 @@ export const completeFrame = ({ order, result }: BackupJob): Buffer => {
       engine: name,
       engineVersion: version,
       engineExit: result.exitCode,
+      increment: increment === undefined ? undefined : { ...increment, baseSid, baseSha256 },
+      server: order.server,
     }),
   )
 }

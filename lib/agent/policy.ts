@@ -26,6 +26,7 @@ import {
   type ProtocolVersion,
   type SidRequest,
   type SimpleRequest,
+  type WantedIncrement,
 } from '../protocol/index.ts'
 
 /** How the bytes of a backup are dressed: one of the encodings of 0.76, or frames. */
@@ -45,8 +46,12 @@ export interface StreamDecision {
 export type Decision =
   /** Nothing to send: the request belongs to a run whose backup another request starts. */
   | { readonly kind: 'nothing'; readonly sid: string; readonly msg: string }
-  | (StreamDecision & { readonly kind: 'backup' })
-  /** An incremental backup: the server's closed binary logs. */
+  | (StreamDecision & {
+      readonly kind: 'backup'
+      /** What an incremental backup of pages is to be based on; absent for a full one. */
+      readonly increment?: WantedIncrement
+    })
+  /** An incremental backup without a base: the server's closed binary logs. */
   | (StreamDecision & { readonly kind: 'binary-logs' })
   | { readonly kind: 'question'; readonly question: SimpleRequest | SidRequest }
   | { readonly kind: 'monitor'; readonly wanted: MonitorRequest }
@@ -72,8 +77,8 @@ export const decide = (
 ): Decision => {
   if (request.action === 'monitor') return { kind: 'monitor', wanted: request }
   if (request.action !== 'copy from') return { kind: 'question', question: request }
-  const isIncremental = request.level === 'incremental'
-  if (isIncremental && !hasServer) {
+  const isBinaryLogs = request.level === 'incremental' && request.increment === undefined
+  if (isBinaryLogs && !hasServer) {
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
       'incremental backups are not supported by this agent yet',
@@ -84,7 +89,7 @@ export const decide = (
     )
   }
   const sid = request.sid ?? makeSid()
-  if (!isIncremental && !request.startsBackup) {
+  if (!isBinaryLogs && !request.startsBackup) {
     // A deployed run asks several times and wants one backup. Source: wire-facts, "file".
     return { kind: 'nothing', sid, msg: 'nothing to send: the backup goes with the file that names ZRM_LINKS' }
   }
@@ -101,8 +106,8 @@ export const decide = (
     )
   }
   const encoding = encodingOf(request, version)
-  if (request.format === 'xbstream' && (isIncremental || !hasXbstream)) {
-    const source = isIncremental ? 'binary logs are sent as tar' : 'its engine reads a directory'
+  if (request.format === 'xbstream' && (isBinaryLogs || !hasXbstream)) {
+    const source = isBinaryLogs ? 'binary logs are sent as tar' : 'its engine reads a directory'
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
       `this agent has no xbstream to send: ${source}`,
@@ -110,11 +115,19 @@ export const decide = (
       { hint: 'ask for agent-stream-format=tar' },
     )
   }
+  if (request.increment !== undefined && !hasXbstream) {
+    throw new BackupError(
+      'AGENT_NOT_SUPPORTED',
+      'this agent makes no incremental backups: its engine reads a directory',
+      {},
+      { hint: 'ask for a full one with backup-level=0' },
+    )
+  }
   if (loginRequired && request.user === undefined) {
     throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key user', { missing: ['user'] })
   }
   return {
-    kind: isIncremental ? 'binary-logs' : 'backup',
+    kind: isBinaryLogs ? 'binary-logs' : 'backup',
     sid,
     user: request.user,
     password: request.password,
@@ -122,6 +135,7 @@ export const decide = (
     format: request.format,
     encoding,
     blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
+    ...(request.increment === undefined ? {} : { increment: request.increment }),
   }
 }
 

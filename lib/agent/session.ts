@@ -22,6 +22,7 @@ import { readRequest, writeReady, writeStatus } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
 import { serveBinaryLogs } from './binary-logs-session.ts'
 import { monitorBlocks } from './monitor.ts'
+import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
@@ -99,7 +100,8 @@ export const serveSession = async (
         return
       case 'backup': {
         const serverSide = serverSideOf(decision, readServerWishes(request), context)
-        await serveBackup(connection, decision, context, log, { serverSide })
+        const origin = await findOrigin(decision, context, log)
+        await serveBackup(connection, decision, context, log, { serverSide, ...origin })
         return
       }
       case 'binary-logs':

@@ -15,6 +15,7 @@ import { type Child, startChild } from './child.ts'
 import { classifyFailure, type LockAttempt } from './classify-failure.ts'
 import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 import { dataDirectoryBytes } from './data-directory-size.ts'
+import { dataIdentityOf } from './data-identity.ts'
 import { descriptorSize } from './descriptor-size.ts'
 import { LOCK_HELD_EXIT } from './host-guards.ts'
 import { openOptionFile } from './option-file.ts'
@@ -37,15 +38,18 @@ export interface BackupProgram {
 export const programEngine = (program: BackupProgram, settings: EngineSettings): Engine => ({
   identity: program.identity,
   needsLogin: true,
+  dataIdentity: (said) => dataIdentityOf({ ...settings, datadir: settings.datadir ?? said }),
   start: (order) => runBackupProgram(program, settings, order),
 })
 
 const runBackupProgram = async (
-  { identity, vocabulary, args, redoLogName }: BackupProgram,
+  { identity, vocabulary, redoLogName, ...program }: BackupProgram,
   settings: EngineSettings,
-  { user, password, signal, log }: EngineOrder,
+  { user, password, incrementalLsn, signal, log }: EngineOrder,
 ): Promise<XbstreamRun> => {
   signal.throwIfAborted()
+  // Both families call it that. They believe any number: what may be asked is decided before.
+  const args = [...program.args, ...(incrementalLsn === undefined ? [] : [`--incremental-lsn=${incrementalLsn}`])]
   const lines = new StderrLines()
   const words = new WordsReader(vocabulary, redactor(password))
   // Words may come before the start has come back here.

@@ -11,10 +11,27 @@
 
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 
+import type { EngineSettings } from './types.ts'
+
 const SERVERS: readonly string[] = ['mariadbd', 'mysqld']
 
 /** Where Debian's servers listen when nobody says otherwise. */
 const DEFAULT_SOCKETS: readonly string[] = ['/run/mysqld/mysqld.sock', '/var/run/mysqld/mysqld.sock']
+
+/**
+ * The data directory of the server that the operator's settings lead to.
+ *
+ * @returns as it was named or can be seen; undefined when it cannot be told. Never rejects
+ */
+export const dataDirectoryOf = async ({
+  datadir,
+  socket,
+  defaultsFile,
+}: Pick<EngineSettings, 'datadir' | 'socket' | 'defaultsFile'>): Promise<string | undefined> => {
+  if (datadir !== undefined) return datadir
+  // An option file may name another socket: then nobody here knows which server it is.
+  return socket !== undefined || defaultsFile === undefined ? dataDirectoryOfSocket(socket) : undefined
+}
 
 /** @returns an absolute path, or undefined when it cannot be told. Never rejects */
 export const dataDirectoryOfSocket = async (socket: string | undefined): Promise<string | undefined> => {

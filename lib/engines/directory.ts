@@ -41,7 +41,8 @@ export const directoryEngine = async (directory: string): Promise<Engine> => {
   }
 }
 
-const startReading = async (directory: string, { signal, log }: EngineOrder): Promise<FilesRun> => {
+const startReading = async (directory: string, { incrementalLsn, signal, log }: EngineOrder): Promise<FilesRun> => {
+  if (incrementalLsn !== undefined) throw new Error('bug: an incremental backup of a directory')
   signal.throwIfAborted()
   const root = await resolveDirectory(directory)
   const survey = await surveyDirectory(root, signal, log)

@@ -17,7 +17,7 @@ import { access, open, readFile, realpath, stat, statfs } from 'node:fs/promises
 import { join, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
-import { dataDirectoryOfSocket } from './data-directory-of-socket.ts'
+import { dataDirectoryOf } from './data-directory-of-socket.ts'
 import { hostGuards } from './host-guards.ts'
 import { isSameDevice } from './running-server.ts'
 import type { EngineSettings } from './types.ts'
@@ -35,9 +35,7 @@ const HASH_DIGITS = 32
  */
 export const findServerLock = async (where: Where): Promise<string | undefined> => {
   if (!hostGuards().lock) return undefined
-  // An option file may name another socket: then nobody here knows which server it is.
-  const knowsSocket = where.socket !== undefined || where.defaultsFile === undefined
-  const datadir = where.datadir ?? (knowsSocket ? await dataDirectoryOfSocket(where.socket) : undefined)
+  const datadir = await dataDirectoryOf(where)
   if (datadir !== undefined) {
     const directory = await lockableDirectory(resolve(datadir))
     if (directory !== undefined) return directory

@@ -48,6 +48,8 @@ export interface EngineSettings {
 export interface EngineOrder {
   readonly user?: string | undefined
   readonly password?: string | undefined
+  /** Copy only the pages that have changed since this log sequence number. Not for the engine `directory`. */
+  readonly incrementalLsn?: string | undefined
   /** Ends the backup: its child's whole process group, or the reading of the directory. */
   readonly signal: AbortSignal
   readonly log: EngineLog
@@ -64,6 +66,12 @@ export interface Engine {
   readonly identity: EngineIdentity
   /** Whether a backup needs a user of the database. */
   readonly needsLogin: boolean
+  /**
+   * Names the data directory that it backs up, see `data-identity.ts`; absent where the engine has no server.
+   *
+   * @param said where the server says that it is, if it was asked
+   */
+  dataIdentity?(said: string | undefined): Promise<string | undefined>
   /**
    * Starts one backup.
    *

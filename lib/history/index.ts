@@ -12,6 +12,7 @@ export {
   type RecordedCoordinates,
   type RecordedLsn,
   type RecordedPadding,
+  type RecordedServer,
   type Requested,
   type RunningJobRecord,
 } from './job-record.ts'

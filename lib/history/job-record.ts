@@ -46,6 +46,14 @@ export interface RecordedPadding {
 /** What was asked for: encoding, format, … Never a secret: names that look like one are refused. */
 export type Requested = Readonly<Record<string, string | number | boolean>>
 
+/** Which server it was, as names that are compared and mean nothing else. */
+export interface RecordedServer {
+  /** What the server calls itself. */
+  readonly uuid?: string | undefined
+  /** Which data directory it had: another one at the same place has another name. */
+  readonly data?: string | undefined
+}
+
 /** What is known of a job before its engine starts. */
 export interface JobBeginning {
   /** Random, unlike `sid`, which a client may choose and choose again. */
@@ -55,6 +63,8 @@ export interface JobBeginning {
   readonly peer: string
   readonly engine: string
   readonly engineVersion?: string | undefined
+  /** Absent where nobody could tell, and in lines of earlier versions. */
+  readonly server?: RecordedServer | undefined
   readonly requested: Requested
 }
 
@@ -158,11 +168,15 @@ const readFacts = (fields: Fields): JobFacts | undefined => {
   const startedAt = instant(fields['startedAt'])
   const process = identity(fields['process'])
   const requested = readRequested(fields['requested'])
-  const version = optionally('engineVersion', fields['engineVersion'], text)
+  const optional = {
+    ...optionally('engineVersion', fields['engineVersion'], text),
+    ...optionally('server', fields['server'], shaped({ uuid: text, data: text })),
+  }
   if (job === undefined || sid === undefined || peer === undefined || engine === undefined) return undefined
   if (startedAt === undefined || process === undefined || requested === undefined) return undefined
-  if (Object.values(version).includes(undefined)) return undefined
-  return { job, sid, startedAt, peer, engine, ...(version as { engineVersion?: string }), requested, process }
+  if (Object.values(optional).includes(undefined)) return undefined
+  const known = optional as Pick<JobFacts, 'engineVersion' | 'server'>
+  return { job, sid, startedAt, peer, engine, ...known, requested, process }
 }
 
 const readRequested = (value: unknown): Requested | undefined => {

@@ -198,7 +198,7 @@ export class Journal {
   }
 
   async #start(event: StartedEvent): Promise<void> {
-    const { job, sid, peer, engine, engineVersion, requested } = event
+    const { job, sid, peer, engine, engineVersion, server, requested } = event
     const refused = Object.keys(requested).find((name) => !isRequestedName(name))
     if (refused !== undefined) throw new Error(`bug: "${refused}" must not be remembered as requested`)
     const record: RunningJobRecord = {
@@ -208,6 +208,7 @@ export class Journal {
       peer,
       engine,
       ...(engineVersion === undefined ? {} : { engineVersion }),
+      ...(server === undefined ? {} : { server }),
       requested,
       process: this.#process,
       state: 'running',

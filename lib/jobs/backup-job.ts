@@ -21,9 +21,11 @@ import type { Encoder } from '../encodings/index.ts'
 import type { Engine, EngineOutcome, EngineRun } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk } from '../flow/index.ts'
-import type { JobEnd, Outcome, Requested } from '../history/index.ts'
+import type { JobEnd, Outcome, RecordedServer, Requested } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Lease } from './admission.ts'
+import { type IncrementRange, incrementRange } from './increment-verdict.ts'
+import type { IncrementalBase } from './incremental-base.ts'
 import type { JobMemory } from './job-memory.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
 import { type ArchiveFormat, type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
@@ -51,6 +53,10 @@ export interface BackupOrder {
   readonly format: ArchiveFormat
   readonly user?: string | undefined
   readonly password?: string | undefined
+  /** What it is based on; left out for a full backup. */
+  readonly base?: IncrementalBase | undefined
+  /** Which server it is of, as far as that is known. */
+  readonly server?: RecordedServer | undefined
   readonly memoryBytes: number
   readonly spool: SpoolSettings
   readonly spill: { readonly memoryBytes: number; readonly disk?: SpillPlace }
@@ -97,6 +103,8 @@ export interface BackupResult {
   readonly coordinates: EngineOutcome['coordinates']
   readonly lsn: EngineOutcome['lsn']
   readonly exitCode: number
+  /** Absent for a full backup. */
+  readonly increment?: IncrementRange | undefined
 }
 
 /** How often things are looked at. A limit of seconds is kept to a quarter of one. */
@@ -204,9 +212,10 @@ export class BackupJob {
    * @throws BackupError `HISTORY_*`: the job must not start
    */
   async begin(): Promise<void> {
-    const { job, sid, peer, requested, engine, memory } = this.#order
+    const { job, sid, peer, requested, engine, server, memory } = this.#order
     const { name, version } = engine.identity
-    await memory.started({ job, sid, peer, engine: name, engineVersion: version, requested })
+    const known = server === undefined ? {} : { server }
+    await memory.started({ job, sid, peer, engine: name, engineVersion: version, ...known, requested })
     this.#isRemembered = true
   }
 
@@ -217,7 +226,7 @@ export class BackupJob {
    * @throws BackupError why there is no backup; the engine is gone by then
    */
   async start(): Promise<void> {
-    const { engine, user, password, serverSide } = this.#order
+    const { engine, user, password, base, serverSide } = this.#order
     this.#step('starting')
     this.#log.info({ engine: engine.identity.name, version: engine.identity.version }, 'backup starting')
     this.#abort.signal.throwIfAborted()
@@ -226,6 +235,7 @@ export class BackupJob {
     const run = await engine.start({
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
+      ...(base === undefined ? {} : { incrementalLsn: base.lsn }),
       signal: this.#abort.signal,
       log: this.#log,
     })
@@ -423,7 +433,8 @@ export class BackupJob {
     const outcome = this.#outcome
     if (outcome === undefined) throw new Error('bug: a verdict before the engine is gone')
     this.#made = summary
-    const { format } = this.#order
+    const { format, base } = this.#order
+    const increment = base === undefined ? undefined : incrementRange(base.lsn, summary.checkpoints)
     const verdict = decideVerdict({
       exitCode: outcome.exitCode,
       signal: outcome.signal,
@@ -433,6 +444,7 @@ export class BackupJob {
       members: summary.members,
       // Plain files come with no such witness: the engine has counted them beforehand instead.
       metadataMissing: run.kind === 'xbstream' ? missing(summary.metadata) : [],
+      incrementFailure: increment instanceof BackupError ? increment : undefined,
       archiveBytes: summary.archiveBytes + (format === 'tar' ? END_OF_ARCHIVE_BYTES : 0),
       sentBytes,
     })
@@ -443,8 +455,9 @@ export class BackupJob {
       members: summary.members,
       padded: summary.padded,
       coordinates: outcome.coordinates,
-      lsn: outcome.lsn,
+      lsn: this.#lsn(),
       exitCode: outcome.exitCode ?? 0,
+      increment: increment instanceof BackupError ? undefined : increment,
     }
   }
 
@@ -580,7 +593,14 @@ export class BackupJob {
   }
 
   #position(): Pick<BackupResult, 'coordinates' | 'lsn'> {
-    return { coordinates: this.#outcome?.coordinates ?? {}, lsn: this.#outcome?.lsn ?? {} }
+    return { coordinates: this.#outcome?.coordinates ?? {}, lsn: this.#lsn() }
+  }
+
+  /** Where an increment on it would begin says the file that a preparation goes by, before words on stderr. */
+  #lsn(): EngineOutcome['lsn'] {
+    const lsn = this.#outcome?.lsn ?? {}
+    const checkpoint = this.#made?.checkpoints?.lsn.to ?? lsn.checkpoint
+    return checkpoint === undefined ? lsn : { ...lsn, checkpoint }
   }
 
   #figures(): Record<string, unknown> {

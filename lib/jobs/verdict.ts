@@ -23,6 +23,8 @@ export interface BackupFacts {
   readonly members: number
   /** Metadata files that the engine writes last and that are not in the archive. */
   readonly metadataMissing: readonly string[]
+  /** Why it is not the increment that was asked for; undefined for one that is, and for a full backup. */
+  readonly incrementFailure?: BackupError | undefined
   /** Bytes of the archive, its end included, as the archive room counted them. */
   readonly archiveBytes: number
   /** Bytes of the archive that came out of the spill and were handed on. */
@@ -60,6 +62,7 @@ const firstFailure = (facts: BackupFacts): BackupError | undefined => {
       { missing: facts.metadataMissing },
     )
   }
+  if (facts.incrementFailure !== undefined) return facts.incrementFailure
   if (facts.archiveBytes !== facts.sentBytes) {
     const { archiveBytes, sentBytes } = facts
     return new BackupError('JOB_INCOMPLETE', `the archive has ${archiveBytes} bytes, ${sentBytes} were sent`, {

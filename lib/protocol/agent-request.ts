@@ -17,6 +17,14 @@ import { showWire } from './wire-text.ts'
 
 export type BackupLevel = 'full' | 'incremental'
 
+/** What an incremental backup is to be based on. */
+export interface WantedIncrement {
+  /** Where the base ended, as digits: it passes 2^53. */
+  readonly lsn: string | undefined
+  /** Session of the base. */
+  readonly baseSid: string | undefined
+}
+
 /** A request for a backup. */
 export interface CopyRequest {
   readonly action: 'copy from'
@@ -25,6 +33,11 @@ export interface CopyRequest {
   /** An empty password is a password. */
   readonly password: string | undefined
   readonly level: BackupLevel
+  /**
+   * From 0.77 on: an incremental backup of what has changed since a log sequence number, and not of binary logs. At
+   * least one of the two is there.
+   */
+  readonly increment: WantedIncrement | undefined
   /** The client has stopped the replica and counts on its being started again. */
   readonly replication: boolean
   /** Never opened. */
@@ -75,6 +88,10 @@ const STREAM_MARK = 'ZRM_LINKS'
 const PLAIN_NUMBER = /^(?:0|[1-9][0-9]{0,8})$/
 /** Ten digits for epoch seconds. */
 const EPOCH_SECONDS = /^(?:0|[1-9][0-9]{0,9})$/
+
+/** A log sequence number is 64 bits wide; 0 is none, the whole server has changed since. */
+const LSN = /^[1-9][0-9]{0,19}$/
+const MAX_LSN = 2n ** 64n - 1n
 
 const LEVELS = { '0': 'full', '1': 'incremental' } as const
 const FLAGS = { '0': false, '1': true } as const
@@ -133,6 +150,7 @@ const readCopy = (block: KvBlock, isFraming: boolean): CopyRequest => {
     user: bounded(optional(block, 'user'), 'user', LIMITS.maxUserBytes),
     password: bounded(block.get('password'), 'password', LIMITS.maxPasswordBytes),
     level,
+    increment: isFraming ? incrementOf(block, level) : undefined,
     replication: optional(block, 'replication') === undefined ? false : choice(block, 'replication', FLAGS),
     file,
     startsBackup: file.includes(STREAM_MARK),
@@ -142,6 +160,23 @@ const readCopy = (block: KvBlock, isFraming: boolean): CopyRequest => {
     format: isFraming ? formatOf(block) : 'tar',
     pairs: block,
   }
+}
+
+/** Neither key may be ignored: a full backup, or binary logs, in the place of what was asked for is wrong. */
+const incrementOf = (block: KvBlock, level: BackupLevel): WantedIncrement | undefined => {
+  const lsn = optional(block, 'incremental-lsn')
+  const baseSid = optional(block, 'base-sid')
+  if (lsn === undefined && baseSid === undefined) return undefined
+  if (level === 'full') {
+    const key = lsn === undefined ? 'base-sid' : 'incremental-lsn'
+    throw new BackupError('PROTOCOL_VALUE_INVALID', `expected backup-level=1 beside ${key}, found a full backup`, {
+      key,
+    })
+  }
+  if (lsn !== undefined && !(LSN.test(lsn) && BigInt(lsn) <= MAX_LSN)) {
+    throw invalid('incremental-lsn', `1 to ${MAX_LSN} in plain digits`, showWire(lsn))
+  }
+  return { lsn, baseSid }
 }
 
 const requireKeys = (block: KvBlock, keys: readonly string[]): void => {

@@ -8,6 +8,7 @@ export {
   readRequest,
   type SidRequest,
   type SimpleRequest,
+  type WantedIncrement,
 } from './agent-request.ts'
 export { type Answer, AnswerReader, readStatus } from './answer-reader.ts'
 export { type ReplicaColumns, replicaPairs } from './replica-pairs.ts'
@@ -23,11 +24,13 @@ export {
   type CompleteBlock,
   type EndBlock,
   type FailedBlock,
+  type IncrementBlock,
   type ProgressBlock,
   type ReceiptBlock,
   readEnd,
   readProgress,
   readReceipt,
+  type ServerBlock,
   type SessionFacts,
   sessionPairs,
   writeEnd,

@@ -18,6 +18,7 @@ import {
   fitting,
   MAX_COUNT,
   optionalCount,
+  optionalLsn,
   optionalPercent,
   pairsOf,
   parseBlock,
@@ -75,6 +76,29 @@ export interface CompleteBlock extends BackupPosition {
   readonly engine: string
   readonly engineVersion: string
   readonly engineExit: number
+  /** Absent for a full backup. */
+  readonly increment?: IncrementBlock | undefined
+  /** Which server it is of, as far as the agent knows. */
+  readonly server?: ServerBlock | undefined
+}
+
+/** What an incremental backup is based on, and where it ends. */
+export interface IncrementBlock {
+  /** Where its base ended, and it begins; digits. */
+  readonly fromLsn: string
+  /** Where it ends: the base of the next one begins there. */
+  readonly toLsn: string
+  /** Session and digest of the base; absent where the agent took the client's word for it. */
+  readonly baseSid?: string | undefined
+  readonly baseSha256?: string | undefined
+}
+
+/** Names that are compared, and mean nothing else. */
+export interface ServerBlock {
+  /** Of the server. */
+  readonly uuid?: string | undefined
+  /** Of its data directory. */
+  readonly data?: string | undefined
 }
 
 /** The end of a stream without a backup. */
@@ -148,6 +172,7 @@ export const writeEnd = (end: EndBlock): Buffer => {
     ...head,
     ...pairsOf({ bytes: end.bytes, sha256: end.sha256, entries: end.entries }),
     ...positionPairs(end),
+    ...incrementPairs(end),
     ...pairsOf({
       'padded-files': end.paddedFiles,
       'padded-bytes': end.paddedBytes,
@@ -157,6 +182,16 @@ export const writeEnd = (end: EndBlock): Buffer => {
     }),
   ])
 }
+
+const incrementPairs = ({ increment, server }: CompleteBlock): [string, string][] =>
+  pairsOf({
+    'from-lsn': increment?.fromLsn,
+    'to-lsn': increment?.toLsn,
+    'base-sid': increment?.baseSid === undefined ? undefined : escapeControls(increment.baseSid),
+    'base-sha256': increment?.baseSha256,
+    'server-uuid': server?.uuid === undefined ? undefined : fitting(server.uuid),
+    'server-data': server?.data === undefined ? undefined : fitting(server.data),
+  })
 
 /** @throws BackupError `PROTOCOL_*`, also for a status that is neither: then nobody knows how it ended */
 export const readEnd = (bytes: Buffer): EndBlock => {
@@ -200,7 +235,25 @@ const readComplete = (block: KvBlock): CompleteBlock => ({
   engine: required(block, 'engine'),
   engineVersion: required(block, 'engine-version'),
   engineExit: exitOfSuccess(block),
+  ...present({ increment: incrementIn(block), server: serverIn(block) }),
 })
+
+/** One of the two numbers without the other tells nothing that could be checked. */
+const incrementIn = (block: KvBlock): IncrementBlock | undefined => {
+  const fromLsn = optionalLsn(block, 'from-lsn')
+  const toLsn = optionalLsn(block, 'to-lsn')
+  if (fromLsn === undefined && toLsn === undefined) return undefined
+  if (fromLsn === undefined) required(block, 'from-lsn')
+  if (toLsn === undefined) required(block, 'to-lsn')
+  const baseSha256 = block.has('base-sha256') ? sha256(block, 'base-sha256') : undefined
+  const base = present({ baseSid: block.get('base-sid'), baseSha256 })
+  return { fromLsn: fromLsn as string, toLsn: toLsn as string, ...base }
+}
+
+const serverIn = (block: KvBlock): ServerBlock | undefined => {
+  const server = present({ uuid: block.get('server-uuid'), data: block.get('server-data') })
+  return Object.keys(server).length === 0 ? undefined : server
+}
 
 const exitOfSuccess = (block: KvBlock): number => {
   const exit = count(block, 'engine-exit')

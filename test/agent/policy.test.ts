@@ -137,4 +137,21 @@ describe('what 0.77 has added', () => {
   test.each(['cancel', 'verdict'])('is %s for a session id', (action) => {
     expect(decideAs('0.77.0', { action, sid: 's' })).toEqual({ kind: 'question', question: { action, sid: 's' } })
   })
+
+  test('is an incremental backup of pages, on a base that is looked up later', () => {
+    const increment = { ...FRAMED, 'backup-level': '1', 'base-sid': 'full', 'incremental-lsn': '7' }
+
+    expect(decideAs('0.77.0', increment)).toMatchObject({ kind: 'backup', increment: { baseSid: 'full', lsn: '7' } })
+    expect(decideAs('0.77.0', { ...increment, file: 'mysql.cnf' })).toMatchObject({ kind: 'nothing' })
+  })
+
+  test.each([
+    ['without a base, which means binary logs', '0.77.0', {}, CONTEXT],
+    ['with a base, from an older client', '0.76.1', { 'base-sid': 'full' }, CONTEXT],
+    ['where the engine reads a directory', '0.77.0', { 'base-sid': 'full' }, { ...CONTEXT, hasXbstream: false }],
+  ])('refuses an incremental backup %s', (_, speaks, more, context) => {
+    const pairs = { ...EXAMPLE, 'backup-level': '1', ...more }
+
+    expect(() => decideAs(speaks, pairs, context)).toThrow(expect.objectContaining({ code: 'AGENT_NOT_SUPPORTED' }))
+  })
 })

@@ -7,12 +7,12 @@ import { MemoryLog, never, readAll, Scratch } from './stand-ins.ts'
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
 
-const start = async (user: string, log = new MemoryLog()): Promise<XbstreamRun> => {
+const start = async (user: string, log = new MemoryLog(), incrementalLsn?: string): Promise<XbstreamRun> => {
   const searchPath = scratch.searchPath({ xtrabackup: 'xtrabackup-8-stand-in' })
   const engine = await findEngine(
     scratch.settings({ engine: 'xtrabackup', searchPath, socket: '/run/mysqld/mysqld.sock' }),
   )
-  const run = await engine.start({ user, password: 'secret', signal: never(), log })
+  const run = await engine.start({ user, password: 'secret', incrementalLsn, signal: never(), log })
   if (run.kind !== 'xbstream') throw new Error('expected a program')
   return run
 }
@@ -77,6 +77,25 @@ describe('xtrabackup 8, as its stand-in has it', () => {
       `--target-dir=${scratch.runtimeDirectory}`,
       '--socket=/run/mysqld/mysqld.sock',
     ])
+  })
+
+  test('copies what has changed since a number, and tells where it ends as ever', async () => {
+    const log = new MemoryLog()
+    const run = await start('backup', log, '18446744073709550001')
+
+    const reader = new XbstreamReader()
+    const texts = new Map<string, string>()
+    for (const event of reader.push(await readAll(run.output))) {
+      if (event.type === 'data') texts.set(event.path, `${texts.get(event.path) ?? ''}${event.bytes}`)
+    }
+    reader.end()
+
+    expect(log.lines[0]?.facts['args']).toContain('--incremental-lsn=18446744073709550001')
+    expect([...texts.keys()]).toEqual(expect.arrayContaining(['ibdata1.meta', 'ibdata1.delta', 'db/t.ibd.delta']))
+    expect(texts.get('xtrabackup_checkpoints')).toContain(
+      'backup_type = incremental\nfrom_lsn = 18446744073709550001\n',
+    )
+    expect((await run.settled).lsn.checkpoint).toBe('18446744073709551000')
   })
 
   test.each([

@@ -53,6 +53,19 @@ describe('remembering', () => {
     })
   })
 
+  test('which server a job was of, from its beginning to its end, as far as anybody knew', async () => {
+    const directory = scratchDirectory()
+    const journal = await openJournal(directory)
+    const server = { uuid: 'server-1', data: 'ibdata1-7-1' }
+
+    await journal.append(started('a', { server }))
+    await journal.append(started('b', { server: { data: 'ibdata1-7-1' } }))
+    await journal.append(ended('a'))
+
+    const { jobs } = await readHistory(directory)
+    expect(jobs.map((record) => record.server)).toEqual([server, { data: 'ibdata1-7-1' }])
+  })
+
   test.each(OUTCOMES)('a job ends once, as %s, with what is known', async (outcome) => {
     const directory = scratchDirectory()
     const journal = await openJournal(directory)
@@ -407,6 +420,8 @@ describe('what cannot be', () => {
     ['padding below nothing', { padded: { files: 1, bytes: -1 } }],
     ['requested as text', { requested: 'all' }],
     ['a version that is a number', { engineVersion: 10 }],
+    ['a server that is a text', { server: 'server-1' }],
+    ['a server whose name is a number', { server: { uuid: 1 } }],
   ])('%s makes a line damaged though its checksum is right', async (_, wrong) => {
     const directory = scratchDirectory()
     const journal = await openJournal(directory)

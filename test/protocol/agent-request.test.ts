@@ -291,3 +291,37 @@ describe('a client of 0.77', () => {
     expect(refusal.message).toContain(words)
   })
 })
+
+describe('a request for what has changed since another backup', () => {
+  const INCREMENT = { action: 'copy from', 'backup-level': '1' }
+  const increment = (pairs: Record<string, string>, version = '0.77.0') =>
+    copyOf(read({ ...INCREMENT, ...pairs }, version)).increment
+
+  test.each([
+    ['a session', { 'base-sid': 'nightly = 1' }, { baseSid: 'nightly = 1', lsn: undefined }],
+    ['a number', { 'incremental-lsn': '18446744073709551615' }, { baseSid: undefined, lsn: '18446744073709551615' }],
+    ['both', { 'base-sid': 'a', 'incremental-lsn': '1' }, { baseSid: 'a', lsn: '1' }],
+  ])('names %s', (_, pairs, meaning) => {
+    expect(increment(pairs)).toEqual(meaning)
+  })
+
+  test('is one for binary logs when both keys are empty, or the client is older', () => {
+    expect(increment({ 'base-sid': '', 'incremental-lsn': '' })).toBeUndefined()
+    expect(increment({ 'base-sid': 'a', 'incremental-lsn': 'x', file: 'ZRM_LINKS' }, '0.76.1')).toBeUndefined()
+  })
+
+  test.each([
+    ['a full one with a base', { 'backup-level': '0', 'base-sid': 'a' }, /backup-level=1 beside base-sid/],
+    ['no level with a number', { 'backup-level': '', 'incremental-lsn': '7' }, /backup-level=1 beside incremental-lsn/],
+    ['the number 0', { 'incremental-lsn': '0' }, /found "0"/],
+    ['a number with a zero', { 'incremental-lsn': '07' }, /found "07"/],
+    ['a negative number', { 'incremental-lsn': '-7' }, /found "-7"/],
+    ['a number of 65 bits', { 'incremental-lsn': '18446744073709551616' }, /1 to 18446744073709551615/],
+    ['an option', { 'incremental-lsn': '7 --plugin-dir=/srv' }, /plain digits/],
+  ])('is refused with %s', (_, pairs, words) => {
+    const refusal = refusalOf(() => read({ ...INCREMENT, ...(pairs as Record<string, string>) }, '0.77.0'))
+
+    expect(refusal.code).toBe('PROTOCOL_VALUE_INVALID')
+    expect(refusal.message).toMatch(words)
+  })
+})

@@ -423,3 +423,43 @@ test('a block of a later agent with 256 pairs is read', () => {
   expect(block.size).toBe(LIMITS.maxPairs)
   expect(readEnd(writeKvBlock(block))).toEqual(COMPLETE)
 })
+
+describe('the end of an incremental backup', () => {
+  const INCREMENT: CompleteBlock = {
+    ...COMPLETE,
+    increment: { fromLsn: '44404', toLsn: '18446744073709551615', baseSid: 'run = 6', baseSha256: DIGEST },
+    server: { uuid: 'server-1', data: 'ibdata1-7-1' },
+  }
+
+  test('says what it stands on, and is read back', () => {
+    expect(pairsIn(writeEnd(INCREMENT))).toEqual(
+      expect.arrayContaining([
+        'from-lsn=44404',
+        'to-lsn=18446744073709551615',
+        'base-sid=run = 6',
+        `base-sha256=${DIGEST}`,
+        'server-uuid=server-1',
+        'server-data=ibdata1-7-1',
+      ]),
+    )
+    expect(readEnd(writeEnd(INCREMENT))).toEqual(INCREMENT)
+  })
+
+  test('leaves out what is not known', () => {
+    const unknown: CompleteBlock = { ...COMPLETE, increment: { fromLsn: '5', toLsn: '7' }, server: { data: 'x' } }
+
+    expect(readEnd(writeEnd(unknown))).toEqual(unknown)
+    expect(pairsIn(writeEnd(COMPLETE)).filter((pair) => /^(?:base|server|from|to)-/.test(pair))).toEqual([])
+    expect(readEnd(writeEnd(COMPLETE))).toEqual(COMPLETE)
+  })
+
+  test.each([
+    ['from-lsn', undefined, 'PROTOCOL_KEY_MISSING'],
+    ['to-lsn', undefined, 'PROTOCOL_KEY_MISSING'],
+    ['from-lsn', '-1', 'PROTOCOL_VALUE_INVALID'],
+    ['to-lsn', '1'.repeat(21), 'PROTOCOL_VALUE_INVALID'],
+    ['base-sha256', 'ABC', 'PROTOCOL_VALUE_INVALID'],
+  ])('with %s as %s is refused', (key, value, code) => {
+    expect(refusalOf(() => readEnd(changed(writeEnd(INCREMENT), key, value))).code).toBe(code)
+  })
+})

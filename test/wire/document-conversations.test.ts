@@ -26,6 +26,8 @@ const PATIENCE = { connectMs: 5_000, silenceMs: 30_000, signal: new AbortControl
 const situationOf = (example: ConversationExample): SituationName => {
   const isFailing = endOf(example) === 'reset' || example.end?.bytes.includes('status=FAILED')
   if (isFailing === true) return 'engine-fails-in-the-stream'
+  // A directory has no increments, whatever they are to be based on.
+  if (example.client.includes('\nbase-sid=')) return 'engine-fails-before-first-byte'
   return example.outcome === 'accepted' ? 'engine-fails-before-first-byte' : 'directory'
 }
 

@@ -1,0 +1,71 @@
+/**
+ * What a backup is made of: which server it is, and for an incremental one the base it is built upon.
+ *
+ *     the server, asked ─────▶ its name, where its redo log stands ─┐
+ *     its data directory ────▶ a name that it loses when made anew ─┼─▶ findBase ─▶ plan
+ *     what is remembered ───────────────────────────────────────────┘
+ *
+ * Asked before the job begins: a base that must not be built upon is a refusal, and costs
+ * nothing. A server that does not answer is no refusal here: the backup program will say why.
+ */
+
+import type { BackupError } from '../errors/index.ts'
+import { findBase, type IncrementalBase, recordedServer, type ServerIdentity } from '../jobs/index.ts'
+import type { Logger } from '../log/index.ts'
+import { connectServer, type ServerFacts, type ServerLogin } from '../server/index.ts'
+import type { BackupPlan } from './backup-session.ts'
+import type { Decision } from './policy.ts'
+import { loginOf } from './server-wishes.ts'
+import type { SessionContext } from './session.ts'
+
+type BackupDecision = Extract<Decision, { kind: 'backup' }>
+
+/** A client of 0.77 is waiting to be told that it was accepted. */
+const PATIENCE = { connectMs: 5_000, queryMs: 5_000 }
+
+/** @throws BackupError `JOB_BASE_*`, `HISTORY_*` */
+export const findOrigin = async (
+  decision: BackupDecision,
+  context: SessionContext,
+  log: Logger,
+): Promise<BackupPlan> => {
+  const { engine, memory } = context
+  const { increment } = decision
+  const here = { engine: engine.identity.name, server: await identify(decision, context, log) }
+  const server = recordedServer(here.server)
+  if (increment === undefined) return { server }
+  const base = findBase(increment, increment.baseSid === undefined ? [] : await memory.all(), here)
+  return { server, base, what: `an incremental backup since LSN ${base.lsn}`, requested: requestedUpon(base) }
+}
+
+/** As the history remembers it: `base-sid` is the session that was built upon. */
+const requestedUpon = ({ lsn, known }: IncrementalBase): NonNullable<BackupPlan['requested']> => ({
+  'backup-level': 1,
+  'incremental-lsn': lsn,
+  ...(known === undefined ? {} : { 'base-sid': known.sid, 'base-job': known.job }),
+})
+
+const identify = async (
+  decision: BackupDecision,
+  { engine, server }: SessionContext,
+  log: Logger,
+): Promise<ServerIdentity> => {
+  const facts = server === undefined ? undefined : await askServer(loginOf(decision, server), log)
+  const data = await engine.dataIdentity?.(facts?.dataDirectory)
+  return { uuid: facts?.serverUuid, data, lsn: facts?.lsn }
+}
+
+const askServer = async (login: ServerLogin, log: Logger): Promise<ServerFacts | undefined> => {
+  try {
+    const server = await connectServer(login, PATIENCE)
+    try {
+      return await server.facts()
+    } finally {
+      await server.close()
+    }
+  } catch (error) {
+    const { code, message } = error as Partial<BackupError>
+    log.debug({ code }, `the server does not say which one it is: ${message}`)
+    return undefined
+  }
+}
