@@ -20,7 +20,7 @@ import {
 import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
-import { PROOF_WORDS, positionRows, type Row, runReported, table } from './report.ts'
+import { incrementRows, PROOF_WORDS, positionRows, type Row, runReported, table } from './report.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress, parseCount } from './values.ts'
 
 interface FetchOptions {
@@ -36,13 +36,15 @@ interface FetchOptions {
   readonly receipt: boolean
   readonly receiptFile?: string
   readonly sid?: string
+  readonly incrementalFrom?: string
+  readonly incrementalLsn?: string
   readonly silenceSeconds?: number
   readonly json?: true
 }
 
 export const fetchCommand = (): Command =>
   new Command('fetch')
-    .description('fetch a full backup; a file or directory gets its name only when the backup is whole')
+    .description('fetch a backup; a file or directory gets its name only when the backup is whole')
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
     .option('--user <U>', "database user; none when the agent's own login is used")
     .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
@@ -72,6 +74,12 @@ export const fetchCommand = (): Command =>
     .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
     .option('--no-receipt', 'write no receipt')
     .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
+    .option('--incremental-from <FILE>', 'only what has changed since this backup: its archive, or its receipt')
+    .addOption(
+      new Option('--incremental-lsn <N>', 'the same by where it ended, when the agent does not remember it').conflicts(
+        'incrementalFrom',
+      ),
+    )
     .option('--sid <S>', 'name of the session; the agent makes one otherwise')
     .addOption(
       new Option(
@@ -90,10 +98,13 @@ Examples:
       in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail;
       whether it is kept nobody can say, so the agent remembers it as sent-unconfirmed
   backup-client fetch db1 --format xbstream --out db1.xb
-      unpack it with mbstream -x -C DIR < db1.xb`
+      unpack it with mbstream -x -C DIR < db1.xb
+  backup-client fetch db1 --incremental-from sunday.tar --out monday.tar
+      then: backup-client restore sunday.tar monday.tar --target DIR`
 
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
   const { user, sid, encoding, format, protocol, requireVerdict, silenceSeconds, json = false } = options
+  const { incrementalFrom, incrementalLsn } = options
   const target = fetchTarget(options)
   const receiptFile = options.receipt ? options.receiptFile : false
   if (!options.receipt && options.receiptFile !== undefined) {
@@ -118,6 +129,8 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
           format,
           protocol,
           requireVerdict,
+          incrementalFrom,
+          incrementalLsn,
           receiptFile,
           target,
           silenceSeconds,
@@ -174,6 +187,7 @@ const receiptForPeople = (receipt: Receipt, path: string | undefined, receiptFil
     ['size', `${formatBytes(receipt.bytes)} (${receipt.bytes} bytes), ${receipt.files} files`],
     ['sha256', receipt.sha256],
     ['engine', `${receipt.engine} ${receipt.engineVersion ?? ''}`],
+    ...incrementRows(receipt, receipt),
     ...positionRows(receipt),
     ...padded,
     ...kept,

@@ -6,7 +6,7 @@
  */
 
 import type { ArchiveFacts } from '../archive/index.ts'
-import type { BackupProof, BackupVerdict } from '../client/index.ts'
+import type { BackupProof, BackupVerdict, Receipt } from '../client/index.ts'
 import { BackupError, type ExitStatus } from '../errors/index.ts'
 import { ProgressLine } from './progress-line.ts'
 import { withStopSignals } from './stop-signals.ts'
@@ -68,6 +68,21 @@ export const printable = (text: string): string => text.replace(/\p{C}/gu, '?')
 export const PROOF_WORDS: Readonly<Record<BackupProof, string>> = {
   'agent-verdict': "whole, and the agent's own verdict and digest agree",
   archive: 'whole by its own end and metadata; no verdict of an agent',
+}
+
+/** An increment is worth nothing without its base; of a full backup there is nothing to say. */
+export const incrementRows = (
+  { backupType, lsn }: Pick<ArchiveFacts, 'backupType' | 'lsn'>,
+  receipt: Pick<Receipt, 'base'> | undefined,
+): Row[] => {
+  if (backupType !== 'incremental') return []
+  const sid = receipt?.base?.sid
+  return [
+    [
+      'increment',
+      `upon the backup that ends at LSN ${lsn.from ?? '?'}${sid === undefined ? '' : ` (${printable(sid)})`}`,
+    ],
+  ]
 }
 
 /** Where the backup stands in the server's history, as far as it says. */

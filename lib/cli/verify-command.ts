@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 
 import { type Verification, verifyBackup } from '../client/index.ts'
-import { PROOF_WORDS, positionRows, runReported, table } from './report.ts'
+import { incrementRows, PROOF_WORDS, positionRows, runReported, table } from './report.ts'
 import { formatBytes, percent } from './values.ts'
 
 interface VerifyOptions {
@@ -51,5 +51,6 @@ const forPeople = (facts: Verification): string =>
     ['size', `${formatBytes(facts.bytes)} (${facts.bytes} bytes), ${facts.files} files`],
     ['sha256', facts.sha256],
     ['engine', `${facts.engine} ${facts.engineVersion ?? ''}`],
+    ...incrementRows(facts, facts.receipt),
     ...positionRows(facts),
   ])

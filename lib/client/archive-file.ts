@@ -5,6 +5,7 @@
  * it has, say its first bytes.
  */
 
+import { createHash } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
@@ -39,6 +40,37 @@ export const openArchiveFile = async (path: string, signal?: AbortSignal): Promi
     throw cause instanceof BackupError ? cause : unreadable(path, cause as NodeJS.ErrnoException)
   } finally {
     await handle?.close()
+  }
+}
+
+/** An archive that is read to its end, and says then which digest it had. */
+export class DigestedFile {
+  readonly path: string
+  readonly #file: ArchiveFile
+  readonly #onBytes: (bytes: number) => void
+  #digest: string | undefined
+
+  /** @param onBytes told of every piece that was read */
+  constructor(file: ArchiveFile, onBytes: (bytes: number) => void) {
+    this.path = file.path
+    this.#file = file
+    this.#onBytes = onBytes
+  }
+
+  async *read(): AsyncGenerator<Buffer> {
+    const digest = createHash('sha256')
+    for await (const chunk of this.#file.read()) {
+      digest.update(chunk)
+      this.#onBytes(chunk.length)
+      yield chunk
+    }
+    this.#digest = digest.digest('hex')
+  }
+
+  /** Hexadecimal. Asked when it was read to its end. */
+  get sha256(): string {
+    if (this.#digest === undefined) throw new Error(`bug: the digest of ${this.path} before its end`)
+    return this.#digest
   }
 }
 

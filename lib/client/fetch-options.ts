@@ -20,6 +20,13 @@ export interface FetchOptions {
   readonly encoding?: StreamEncoding | undefined
   /** `tar` unless told otherwise. An `xbstream` is the backup program's own stream, and comes framed only. */
   readonly format?: ArchiveFormat | undefined
+  /**
+   * Fetch only what has changed since this backup: its archive, or its receipt. The agent is asked to check that it is
+   * a backup of its server.
+   */
+  readonly incrementalFrom?: string | undefined
+  /** The same by the number at which the base ended, for an agent that does not remember it: nobody checks the base. */
+  readonly incrementalLsn?: string | undefined
   /** `0.76`: speak only what older agents know. Otherwise that is done when the agent turns out to be one. */
   readonly protocol?: '0.77' | '0.76' | undefined
   /** Refuse a backup that only its own end and metadata would prove. */
@@ -40,6 +47,7 @@ export const checkOptions = (options: FetchOptions): void => {
   if (options.encoding === 'framed' && protocol === '0.76') {
     throw usage('protocol 0.76 has no framed stream', 'name another encoding, or none')
   }
+  checkIncrement(options, usage)
   if (format === 'xbstream') {
     if ('directory' in target) {
       throw usage(
@@ -57,9 +65,37 @@ export const checkOptions = (options: FetchOptions): void => {
   if (options.requireVerdict === true && (encoding !== 'framed' || protocol === '0.76')) throw noVerdict()
 }
 
+/** 64 bits are at most 20 digits. Source: PROTOCOL.md, "Incremental backups". */
+const LSN = /^[1-9][0-9]{0,19}$/
+
+const checkIncrement = (
+  { incrementalFrom, incrementalLsn, protocol }: FetchOptions,
+  usage: (message: string, hint: string) => BackupError,
+): void => {
+  if (incrementalFrom === undefined && incrementalLsn === undefined) return
+  if (incrementalFrom !== undefined && incrementalLsn !== undefined) {
+    throw usage('an increment has one base, and two were named', 'name a file, or a number')
+  }
+  if (protocol === '0.76') throw usage('protocol 0.76 has no incremental backup of pages', 'leave the protocol out')
+  if (incrementalLsn !== undefined && !LSN.test(incrementalLsn)) {
+    throw usage(
+      `expected a log sequence number in plain digits, found ${JSON.stringify(incrementalLsn.slice(0, 40))}`,
+      'it is to_lsn in the xtrabackup_checkpoints of the base',
+    )
+  }
+}
+
 /** @throws BackupError when what is wanted cannot be had from an older agent */
-export const checkFallback = ({ format, requireVerdict }: FetchOptions): void => {
+export const checkFallback = ({ format, requireVerdict, incrementalFrom, incrementalLsn }: FetchOptions): void => {
   if (requireVerdict === true) throw noVerdict()
+  if (incrementalFrom !== undefined || incrementalLsn !== undefined) {
+    throw new BackupError(
+      'CLIENT_REFUSED',
+      'the agent is older than protocol 0.77 and makes no incremental backup of pages',
+      {},
+      { hint: 'update the agent, or fetch a full backup' },
+    )
+  }
   if (format === 'xbstream') {
     throw new BackupError(
       'CLIENT_REFUSED',

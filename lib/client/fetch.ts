@@ -15,6 +15,7 @@ import { type ProgressBlock, type SessionFacts, writeReceipt } from '../protocol
 import { Arrival } from './arrival.ts'
 import { checkFallback, checkOptions, type FetchOptions } from './fetch-options.ts'
 import { openSink } from './fetch-sink.ts'
+import { checkIncrement, type IncrementBase, readIncrementBase } from './increment-base.ts'
 import { makeReceipt, type Receipt } from './receipt.ts'
 import { ReceiptFile, receiptPath } from './receipt-file.ts'
 import { type OpenStream, openStream } from './request.ts'
@@ -126,6 +127,7 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
   await checkTargetNames(target, options.receiptFile === false ? undefined : options.receiptFile)
   const signal = options.signal ?? new AbortController().signal
   // Before a byte is asked for: a target that cannot be would waste a backup.
+  const base = await baseOf(options, signal)
   const sink = await openSink(target, format, signal)
   let receiptFile: ReceiptFile | undefined
   let stream: OpenStream | undefined
@@ -136,6 +138,7 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
       ...options,
       encoding,
       format,
+      base,
       olderDialogue: options.protocol === '0.76',
       checkFallback: () => checkFallback(options),
       connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
@@ -161,9 +164,11 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
     })
     const facts = await sink.receive(arrival.bytes(wire))
     checkEntries(arrival, facts.members)
+    checkIncrement(base, facts, arrival.verdict)
     const receipt = makeReceipt(facts, {
       ...stream,
       verdict: arrival.verdict,
+      base,
       sid: arrival.verdict?.sid ?? answer.get('sid') ?? options.sid,
       format,
       sha256: arrival.digest,
@@ -191,6 +196,14 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
   } finally {
     stream?.link.close()
   }
+}
+
+const baseOf = async (
+  { incrementalFrom, incrementalLsn }: FetchOptions,
+  signal: AbortSignal,
+): Promise<IncrementBase | undefined> => {
+  if (incrementalLsn !== undefined) return { lsn: incrementalLsn }
+  return incrementalFrom === undefined ? undefined : readIncrementBase(incrementalFrom, signal)
 }
 
 const reasonOf = (error: unknown): string => (error instanceof BackupError ? error.message : 'a bug in the client')

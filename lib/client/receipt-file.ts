@@ -52,6 +52,21 @@ export class ReceiptFile {
   }
 }
 
+/** Whether a file is a receipt by its first byte: no archive begins like JSON. @throws BackupError `CLI_FILE` */
+export const isReceiptFile = async (path: string): Promise<boolean> => {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, 0)
+    return bytesRead === 1 && buffer.toString('latin1') === '{'
+  } catch (cause) {
+    const errno = (cause as NodeJS.ErrnoException).code ?? String(cause)
+    throw new BackupError('CLI_FILE', `cannot read ${path}: ${errno}`, { path }, { cause })
+  } finally {
+    await handle?.close()
+  }
+}
+
 /**
  * The receipt of an archive.
  *
@@ -117,7 +132,7 @@ export const checkReceipt = (
 
 /** Where the backup stands: as the receipt says, and as the backup program's own files in the archive say. */
 const positions = (
-  { coordinates, lsn }: Receipt,
+  { coordinates, lsn, backupType, base }: Receipt,
   facts: ArchiveFacts,
 ): readonly (readonly [what: string, said: string | number | undefined, found: string | number | undefined])[] => [
   ['the binary log', coordinates.binlogFile, facts.coordinates.binlogFile],
@@ -126,6 +141,8 @@ const positions = (
   ['changes from the LSN', lsn.from, facts.lsn.from],
   ['changes up to the LSN', lsn.to, facts.lsn.to],
   ['a redo log up to the LSN', lsn.last, facts.lsn.last],
+  ['the kind', backupType, facts.backupType],
+  ['a base that ends at the LSN', base?.lsn, facts.lsn.from],
 ]
 
 /** @throws BackupError `CLIENT_NO_VERDICT` unless the receipt holds an agent's verdict */

@@ -10,7 +10,8 @@
 
 import type { ArchiveFacts, Coordinates, LogSequenceNumbers } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
-import type { CompleteBlock, SessionFacts } from '../protocol/index.ts'
+import type { CompleteBlock, ServerBlock, SessionFacts } from '../protocol/index.ts'
+import type { IncrementBase } from './increment-base.ts'
 import type { ArchiveFormat, Dialogue, StreamEncoding } from './request.ts'
 
 /** Version of the form below. */
@@ -46,6 +47,12 @@ export interface Receipt {
   /** Where to go on in the binary log; empty when the server writes none. */
   readonly coordinates: Coordinates
   readonly lsn: LogSequenceNumbers
+  /** What the backup program calls it; `incremental` needs its base. Absent in receipts of earlier versions. */
+  readonly backupType?: string | undefined
+  /** Of an increment: what it was made upon. */
+  readonly base?: ReceiptBase | undefined
+  /** Names of the server and its data directory, to be compared. */
+  readonly server?: ServerBlock | undefined
   /** Tablespaces that the agent filled up with zeros, and by how many bytes in all; absent when it did not say. */
   readonly paddedFiles: number | undefined
   readonly paddedBytes: number | undefined
@@ -54,16 +61,27 @@ export interface Receipt {
   readonly seconds: number
 }
 
+/** The backup that an increment continues. */
+export interface ReceiptBase {
+  /** Where the base ended. */
+  readonly lsn: string
+  /** Session and digest of the base; absent where only the number is known. */
+  readonly sid?: string | undefined
+  readonly sha256?: string | undefined
+}
+
 /** What is known beside the archive itself. */
 export interface Received extends Pick<Receipt, 'sid' | 'format' | 'encoding' | 'sha256' | 'finishedAt' | 'seconds'> {
   readonly dialogue: Dialogue
   readonly session: SessionFacts | undefined
   readonly verdict: CompleteBlock | undefined
+  /** What was asked to be built upon; undefined for a full backup. */
+  readonly base: IncrementBase | undefined
 }
 
 /** Digest and time as measured by who received the bytes, the engine as the agent says, the rest from the archive itself. */
 export const makeReceipt = (facts: ArchiveFacts, received: Received): Receipt => {
-  const { session, verdict, sid, format, encoding, sha256, finishedAt, seconds } = received
+  const { session, verdict, base, sid, format, encoding, sha256, finishedAt, seconds } = received
   return {
     receipt: RECEIPT_VERSION,
     status: 'COMPLETE',
@@ -81,11 +99,20 @@ export const makeReceipt = (facts: ArchiveFacts, received: Received): Receipt =>
     engineVersion: session?.engineVersion ?? facts.mark?.engineVersion,
     coordinates: facts.coordinates,
     lsn: facts.lsn,
+    backupType: facts.backupType,
+    base: base === undefined ? undefined : baseOf(base, verdict),
+    server: verdict?.server,
     paddedFiles: verdict?.paddedFiles,
     paddedBytes: verdict?.paddedBytes,
     finishedAt,
     seconds,
   }
+}
+
+const baseOf = (base: IncrementBase, verdict: CompleteBlock | undefined): ReceiptBase => {
+  const sid = verdict?.increment?.baseSid ?? base.sid
+  const sha256 = verdict?.increment?.baseSha256 ?? base.sha256
+  return { lsn: base.lsn, ...(sid === undefined ? {} : { sid }), ...(sha256 === undefined ? {} : { sha256 }) }
 }
 
 /** As it stands in a file: for machines, and for the person who opens it. */
@@ -137,6 +164,15 @@ const FORMS: Readonly<Record<keyof Receipt, Form>> = {
     to: optional(matching(/^[0-9]{1,20}$/)),
     last: optional(matching(/^[0-9]{1,20}$/)),
   }),
+  backupType: optional(text),
+  base: optional(
+    fields({
+      lsn: matching(/^[0-9]{1,20}$/),
+      sid: optional(text),
+      sha256: optional(matching(/^[0-9a-f]{64}$/)),
+    }),
+  ),
+  server: optional(fields({ uuid: optional(text), data: optional(text) })),
   paddedFiles: optional(count),
   paddedBytes: optional(count),
   finishedAt: (value) => text(value) && !Number.isNaN(Date.parse(value as string)),

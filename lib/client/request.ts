@@ -41,6 +41,8 @@ export interface BackupRequest {
   /** `framed` becomes `octet` for an older agent. */
   readonly encoding: StreamEncoding
   readonly format: ArchiveFormat
+  /** Ask for what has changed since another backup; left out for a full one. */
+  readonly base?: { readonly lsn: string; readonly sid?: string | undefined } | undefined
   /** Begin with the older dialogue at once. */
   readonly olderDialogue: boolean
   /** Whether an older agent may be asked in the older dialogue; throws when not. */
@@ -84,11 +86,12 @@ export const openStream = async (request: BackupRequest): Promise<OpenStream> =>
 
 /** The dialogue of 0.77. */
 const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older agent'> => {
-  const { user, password, sid, encoding, format } = request
+  const { user, password, sid, encoding, format, base } = request
   const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
   const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
     ['action', 'copy from'],
     ...given({ user, password, sid }),
+    ...(base === undefined ? [] : given({ 'backup-level': '1', 'base-sid': base.sid, 'incremental-lsn': base.lsn })),
     ['agent-stream-encoding', mime],
     ['agent-stream-format', format],
   ])

@@ -3,24 +3,29 @@
  *
  *     FILE ─▶ DIR.part ─▶ is it what its receipt says? ─▶ mariadb-backup --prepare ─▶ DIR
  *
+ *     FILE INC INC ─▶ do they follow each other? ─▶ the same, and each INC applied to it in turn
+ *
  * DIR appears only when all of it has worked. The file is read once: it is held against its
  * receipt, where it has one, while it is unpacked. No running server is touched: putting
  * the directory to use is the operator's step, and `nextStep` says which.
  */
 
-import { createHash } from 'node:crypto'
-
 import { type ArchiveFacts, extractTar } from '../archive/index.ts'
-import { prepareBackup } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { openArchiveFile } from './archive-file.ts'
-import type { BackupProof } from './receipt.ts'
+import { type ArchiveFile, DigestedFile, openArchiveFile } from './archive-file.ts'
+import { checkBase } from './backup-chain.ts'
+import { verifyChain } from './chain-files.ts'
+import type { BackupProof, Receipt } from './receipt.ts'
 import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
+import { applyIncrements, checkUnchanged } from './restore-chain.ts'
 import { StagingDirectory } from './staging-directory.ts'
+import type { Verification } from './verify.ts'
 
 export interface RestoreOptions {
   /** The tar file. */
   readonly file: string
+  /** Increments upon it, in their order; each begins where the one before it ended. */
+  readonly increments?: readonly string[] | undefined
   /** An empty directory, or one that does not exist. */
   readonly target: string
   /** The program that prepares, where it is not on the PATH. */
@@ -32,7 +37,9 @@ export interface RestoreOptions {
   readonly signal?: AbortSignal
   /** Called as the work goes on; `line` is what the preparing program says. */
   onProgress?(progress: {
-    readonly stage: 'unpacking' | 'preparing'
+    readonly stage: 'checking' | 'unpacking' | 'preparing'
+    /** The archive that is being read, or was read last. */
+    readonly file: string
     readonly bytes: number
     readonly ofBytes: number
     readonly line?: string
@@ -41,6 +48,8 @@ export interface RestoreOptions {
 
 export interface Restoration extends ArchiveFacts {
   readonly directory: string
+  /** How many increments were applied. `coordinates` and `lsn` are those of the last one. */
+  readonly increments: number
   /** What the backup is known whole by: an agent's verdict in the receipt, or the archive alone. */
   readonly proof: BackupProof
   /** What the operator does now, as commands. */
@@ -48,8 +57,8 @@ export interface Restoration extends ArchiveFacts {
 }
 
 /**
- * @throws BackupError `CLI_FILE`, `CLI_USAGE`, `CLIENT_RECEIPT`, `CLIENT_NO_VERDICT`, `CLIENT_TARGET`, `CLIENT_WRITE`,
- *   `ARCHIVE_*`, `ENGINE_NOT_FOUND`, `ENGINE_PREPARE`
+ * @throws BackupError `CLI_FILE`, `CLI_USAGE`, `CLIENT_RECEIPT`, `CLIENT_CHAIN`, `CLIENT_NO_VERDICT`, `CLIENT_TARGET`,
+ *   `CLIENT_WRITE`, `ARCHIVE_*`, `ENGINE_NOT_FOUND`, `ENGINE_PREPARE`
  * @example
  *   import { restoreBackup } from 'kv-backup-agent'
  *
@@ -57,47 +66,103 @@ export interface Restoration extends ArchiveFacts {
  *   console.log(`${directory} is prepared. ${nextStep}`)
  */
 export const restoreBackup = async (options: RestoreOptions): Promise<Restoration> => {
-  const { target, program, onProgress } = options
+  const { target, increments = [] } = options
   const signal = options.signal ?? new AbortController().signal
-  const file = await openArchiveFile(options.file, signal)
-  if (file.format === 'xbstream') throw notUnpackedHere(file.path, target)
-  const receipt = await findReceipt(file.path, options.receipt)
-  if (options.requireVerdict === true) requireVerdict(receipt, file.path)
-  checkSize(receipt, file.path, file.sizeBytes)
+  const paths = [options.file, ...increments]
+  const files = await Promise.all(paths.map((path) => openArchiveFile(path, signal)))
+  const xbstream = files.find(({ format }) => format === 'xbstream')
+  if (xbstream !== undefined) throw notUnpackedHere(xbstream.path, target)
+  // A single archive is proven while it is unpacked; of a chain everything is known before anything is.
+  const chain = increments.length === 0 ? undefined : await checkedChain(paths, options, signal)
+  const receipt = chain === undefined ? await receiptOf(files[0] as ArchiveFile, options) : chain[0]?.receipt
   const staging = await StagingDirectory.create(target)
   try {
-    let bytes = 0
-    const digest = createHash('sha256')
-    const tell = (stage: 'unpacking' | 'preparing', line?: string): void =>
-      onProgress?.({ stage, bytes, ofBytes: file.sizeBytes, ...(line === undefined ? {} : { line }) })
-    const counted = async function* (): AsyncGenerator<Buffer> {
-      for await (const chunk of file.read()) {
-        bytes += chunk.length
-        digest.update(chunk)
-        tell('unpacking')
-        yield chunk
-      }
-    }
-    const facts = await extractTar(counted(), staging.path, { signal })
-    checkReceipt(receipt, { path: file.path, sha256: digest.digest('hex'), format: file.format, facts })
-    if (facts.engine === 'mariadb-backup' || facts.engine === 'xtrabackup') {
-      tell('preparing')
-      await prepareBackup({
-        directory: staging.path,
-        engine: facts.engine,
-        ...(program === undefined ? {} : { program }),
-        signal,
-        onLine: (line) => tell('preparing', line),
-      })
-    }
+    const restored = await restoreInto(staging.path, { files, chain, receipt }, options, signal)
     await staging.commit()
-    const proof = receipt?.proof ?? 'archive'
-    return { ...facts, directory: target, proof, nextStep: nextStep(facts.engine, target) }
+    return restored
   } catch (error) {
     await staging.discard()
     throw error
   }
 }
+
+const checkedChain = (
+  paths: readonly string[],
+  { receipt, requireVerdict, onProgress }: RestoreOptions,
+  signal: AbortSignal,
+): Promise<readonly Verification[]> =>
+  verifyChain(paths, {
+    receipt,
+    requireVerdict,
+    signal,
+    onProgress: (file, bytes, ofBytes) => onProgress?.({ stage: 'checking', file, bytes, ofBytes }),
+  })
+
+/** What is known before anything is unpacked. */
+interface Checked {
+  /** The full backup, then its increments. */
+  readonly files: readonly ArchiveFile[]
+  /** Absent for a full backup alone. */
+  readonly chain: readonly Verification[] | undefined
+  /** Of the full backup. */
+  readonly receipt: Receipt | undefined
+}
+
+const restoreInto = async (
+  directory: string,
+  { files, chain, receipt }: Checked,
+  options: RestoreOptions,
+  signal: AbortSignal,
+): Promise<Restoration> => {
+  const { target, program, onProgress } = options
+  let told = { file: options.file, bytes: 0, ofBytes: 0 }
+  const tell = (stage: 'unpacking' | 'preparing', line?: string): void =>
+    onProgress?.({ stage, ...told, ...(line === undefined ? {} : { line }) })
+  const steps = files.map((file) => {
+    let bytes = 0
+    return new DigestedFile(file, (length) => {
+      bytes += length
+      told = { file: file.path, bytes, ofBytes: file.sizeBytes }
+      tell('unpacking')
+    })
+  })
+  const [base, ...others] = steps as [DigestedFile, ...DigestedFile[]]
+
+  const facts = await extractTar(base.read(), directory, { signal })
+  if (chain?.[0] !== undefined) checkUnchanged(base, chain[0].sha256)
+  checkReceipt(receipt, { path: base.path, sha256: base.sha256, format: 'tar', facts })
+  checkBase({ ...facts, path: base.path, backupType: facts.backupType, base: receipt?.base })
+  const { engine } = facts
+  if (engine === 'mariadb-backup' || engine === 'xtrabackup') {
+    tell('preparing')
+    const onLine = (line: string): void => tell('preparing', line)
+    const increments = others.map((other, index) => ({ file: other, checked: chain?.[index + 1] as Verification }))
+    await applyIncrements({ directory, engine, program, signal, onLine }, increments, target)
+  }
+  const last = chain?.at(-1) ?? facts
+  return {
+    ...facts,
+    coordinates: last.coordinates,
+    lsn: { ...last.lsn, ...(facts.lsn.from === undefined ? {} : { from: facts.lsn.from }) },
+    directory: target,
+    increments: others.length,
+    proof: chain === undefined ? (receipt?.proof ?? 'archive') : weakestProof(chain),
+    nextStep: nextStep(facts.engine, target),
+  }
+}
+
+/** What can be told before the archive is read. */
+const receiptOf = async ({ path, sizeBytes }: ArchiveFile, options: RestoreOptions): Promise<Receipt | undefined> => {
+  const receipt = await findReceipt(path, options.receipt)
+  if (options.requireVerdict === true) requireVerdict(receipt, path)
+  checkSize(receipt, path, sizeBytes)
+  if (receipt !== undefined) checkBase({ ...receipt, path, backupType: receipt.backupType })
+  return receipt
+}
+
+/** A chain is known by the least that is known of its links. */
+const weakestProof = (chain: readonly Verification[]): BackupProof =>
+  chain.every(({ proof }) => proof === 'agent-verdict') ? 'agent-verdict' : 'archive'
 
 const notUnpackedHere = (path: string, target: string): BackupError =>
   new BackupError(

@@ -1,5 +1,6 @@
 /**
- * Prepares a backup that lies unpacked in a directory: applies its redo log, so that a server can start on it.
+ * Prepares a backup that lies unpacked in a directory: applies its redo log, or an increment, so that a server can
+ * start on it.
  *
  * It changes the directory in place. The program gets the backup's own `backup-my.cnf`
  * and no other option file, so that nothing of this host decides how pages are read. That
@@ -27,6 +28,10 @@ export interface PrepareOrder {
   /** The unpacked backup. */
   readonly directory: string
   readonly engine: 'mariadb-backup' | 'xtrabackup'
+  /** An unpacked increment, to be applied to the backup in `directory`, which is prepared up to where it begins. */
+  readonly incrementDirectory?: string | undefined
+  /** More increments will follow. */
+  readonly isMoreToCome?: boolean | undefined
   /** Absolute path; without it the program is looked for. */
   readonly program?: string | undefined
   readonly searchPath?: string | undefined
@@ -55,6 +60,8 @@ export const prepareBackup = async (order: PrepareOrder): Promise<void> => {
   const directory = resolve(order.directory)
   const optionFile = join(directory, 'backup-my.cnf')
   await checkOptionFile(optionFile)
+  const increment = order.incrementDirectory === undefined ? undefined : resolve(order.incrementDirectory)
+  if (increment !== undefined) await checkOptionFile(join(increment, 'backup-my.cnf'))
   const program = order.program ?? (await findProgramOf(engine, directory, searchPath))
 
   const lines = new StderrLines()
@@ -62,7 +69,13 @@ export const prepareBackup = async (order: PrepareOrder): Promise<void> => {
   const take = (line: string): void => order.onLine(words.take(line).shown)
   const child = await startChild({
     program,
-    args: [`--defaults-file=${optionFile}`, '--prepare', `--target-dir=${directory}`],
+    args: [
+      `--defaults-file=${optionFile}`,
+      '--prepare',
+      ...(isLogOnly(order) ? ['--apply-log-only'] : []),
+      `--target-dir=${directory}`,
+      ...(increment === undefined ? [] : [`--incremental-dir=${increment}`]),
+    ],
     environment: cleanEnvironment(searchPath ?? process.env['PATH'] ?? DEFAULT_SEARCH_PATH, process.env['TZ']),
     workingDirectory: directory,
     signal,
@@ -86,6 +99,12 @@ export const prepareBackup = async (order: PrepareOrder): Promise<void> => {
     { hint: `prepare needs ${engine} of the version that made the backup, or a later one of the same series` },
   )
 }
+
+/**
+ * A backup of MySQL that increments are to be applied to must not roll back what was not committed yet: an increment may
+ * go on with it. MariaDB's program always works that way since 10.2, and does not know the option.
+ */
+const isLogOnly = ({ engine, isMoreToCome = false }: PrepareOrder): boolean => engine === 'xtrabackup' && isMoreToCome
 
 /** It says nothing there; if it did, it must not wait for us. */
 const readAway = async (output: AsyncIterable<unknown>): Promise<void> => {
