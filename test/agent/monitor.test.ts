@@ -56,7 +56,7 @@ test('says -1 for what is not known yet', () => {
 })
 
 test('makes every text fit for the wire, whatever a client or a program has said', () => {
-  const [block] = blocksOf([job('two\nlines', { msg: `refused:\n${'x'.repeat(5000)}` })], NO_FILTERS)
+  const [block] = blocksOf([job('two\nlines', { state: 'failed', msg: `refused:\n${'x'.repeat(5000)}` })], NO_FILTERS)
 
   expect(block?.['sid']).toBe('two\\nlines')
   expect(block?.['message']).toMatch(/^refused:\\nx+…$/)
