@@ -1,7 +1,8 @@
 /**
  * What the agent remembers of its jobs: in the history if there is one, else as long as it lives.
  *
- *     started ─▶ on the disk before the engine starts; a job that cannot be remembered is refused
+ *     started ─▶ on the disk before the engine starts; a job that cannot be remembered is refused, and the
+ *                state is `degraded` until one can
  *     ended   ─▶ on the disk, or owed and written later: the state is `degraded` meanwhile
  *
  * A backup never fails because its end could not be written down.
@@ -35,6 +36,7 @@ export class JobMemory {
   readonly #log: Logger
   readonly #wallClockMs: () => number
   readonly #remembered = new Map<string, RememberedJob>()
+  #isFailing = false // the last beginning could not be written, and so no job began
 
   /** @param journal left out where nothing is to be written to the disk */
   constructor(journal: Journal | undefined, log: Logger, wallClockMs: () => number) {
@@ -45,12 +47,18 @@ export class JobMemory {
 
   get state(): MemoryState {
     if (this.#journal === undefined) return 'off'
-    return this.#journal.owed === 0 ? 'ok' : 'degraded'
+    return this.#journal.owed === 0 && !this.#isFailing ? 'ok' : 'degraded'
   }
 
   /** @throws BackupError `HISTORY_*` when it cannot be written: then the job must not start */
   async started(beginning: JobBeginning): Promise<void> {
-    await this.#journal?.append({ event: 'started', ...beginning })
+    try {
+      await this.#journal?.append({ event: 'started', ...beginning })
+      this.#isFailing = false
+    } catch (error) {
+      this.#isFailing = true
+      throw error
+    }
     this.#remember({ ...beginning, startedAt: this.#label(), state: 'running', process: { pid: process.pid } })
   }
 

@@ -27,6 +27,10 @@ export interface ClientOrder {
   readonly silenceSeconds?: number
   /** Where the archive goes; `backup.tar` in the directory by default. */
   readonly out?: string
+  /** A directory to unpack into, in place of an archive. */
+  readonly extract?: string
+  /** Where the receipt goes; beside the archive by default. */
+  readonly receiptFile?: string
   /** What starts the client and becomes it: `ip netns exec …`. */
   readonly launcher?: readonly string[]
 }
@@ -72,8 +76,8 @@ export class ClientRun {
     const words = [
       ...[...launcher, process.execPath, CLIENT_PROGRAM, 'fetch', address],
       ...[
-        '--out',
-        final,
+        ...(order.extract === undefined ? ['--out', final] : ['--extract', order.extract]),
+        ...(order.receiptFile === undefined ? [] : ['--receipt-file', order.receiptFile]),
         '--encoding',
         encoding,
         '--protocol',

@@ -8,6 +8,7 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { agentStatus } from '../../lib/client/index.ts'
 import type { AgentProcess } from '../rig/agent-process.ts'
 import { AgentHome } from './agent-home.ts'
 import { type ClientEnd, describeEnd, fetchOnce } from './client-run.ts'
@@ -35,7 +36,7 @@ export const fullDisks: Scenario = {
       for (const encoding of bench.quick ? bench.product.encodings.slice(-1) : bench.product.encodings) {
         await fullSpool(bench, tested, encoding)
         await fullSpill(bench, tested, encoding)
-        await fullClient(bench, tested, encoding)
+        for (const place of FULL_PLACES) await fullClient(bench, tested, encoding, place)
         await fullOutput(bench, tested, encoding)
       }
       if (bench.product.history) await fullHistory(bench, tested)
@@ -101,24 +102,35 @@ const fullSpill = async (bench: Bench, tested: TestedServer, encoding: Encoding)
   await endOf(bench, tested, agent, context)
 }
 
+/** What of a client's lies on the small disk. */
+type FullPlace = 'archive' | 'directory' | 'receipt'
+const FULL_PLACES: readonly FullPlace[] = ['archive', 'directory', 'receipt']
+
 /** The client's own disk: it says so, removes its part, and the agent does not call it delivered. */
-const fullClient = async (bench: Bench, tested: TestedServer, encoding: Encoding): Promise<void> => {
+const fullClient = async (bench: Bench, tested: TestedServer, encoding: Encoding, place: FullPlace): Promise<void> => {
   const { tally } = bench
-  const context = `a client whose disk is full, ${encoding}`
+  const context = `a client whose disk is full for the ${place}, ${encoding}`
   const home = new AgentHome(bench.directory('home'), bench.product)
   const agent = await home.start(tested.engineOptions)
   const directory = bench.directory('run')
   const small = bench.directory('small')
   const end = await fetchOnce({
     ...{ address: agent.address, directory, encoding, sid: 'client', login: tested.login },
-    out: join(small, 'backup.tar'),
-    launcher: launchWithTmpfs(small, '2m', `ls -A '${small}' >&2`),
+    ...(place === 'archive' ? { out: join(small, 'backup.tar') } : {}),
+    ...(place === 'directory' ? { extract: join(small, 'backup.tar') } : {}),
+    ...(place === 'receipt' ? { receiptFile: join(small, 'backup.tar.receipt') } : {}),
+    // A disk that has room when it is looked at, and none for what comes; for a receipt there is none at all.
+    launcher: launchWithTmpfs(small, place === 'receipt' ? '4k' : '2m', `ls -A '${small}' >&2`),
   })
   tally.injected(1, { realServer: true })
-  tally.expect(end.exitCode === 7 && end.said.includes('CLIENT_WRITE'), `${context}: ${describeEnd(end)}`)
+  const named = end.said.includes('CLIENT_WRITE') || end.said.includes('ENOSPC')
+  tally.expect(end.exitCode === 7 && named, `${context}: ${describeEnd(end)}: ${end.said}`)
   tally.expect(!/^backup\.tar/m.test(end.said), `${context}: it left something: ${end.said}`)
+  tally.expect(!end.hasFinal && end.leftBehind.length === 0, `${context}: it left ${end.leftBehind.join()}`)
   await endOf(bench, tested, agent, context)
-  if (bench.product.history) await expectNotDelivered(bench, home, context)
+  if (!bench.product.history) return
+  if (place === 'receipt') tally.expect((await home.history()).length === 0, `${context}: the agent was asked`)
+  else await expectNotDelivered(bench, home, context)
 }
 
 const fullOutput = async (bench: Bench, tested: TestedServer, encoding: Encoding): Promise<void> => {
@@ -144,6 +156,9 @@ const expectNotDelivered = async ({ tally }: Bench, home: AgentHome, context: st
     tally.charge('wrongRows', `${context}: ${states.join() || 'no row'}`)
 }
 
+/** Longer than what is left of the journal's last block on the disk, which is the journal's even when the disk is full. */
+const STANDS = 'stands'.padEnd(5000, '-')
+
 /** No room for a line: no backup begins. No room for the last line: the backup stands, and is written down later. */
 const fullHistory = async (bench: Bench, tested: TestedServer): Promise<void> => {
   const { tally, product } = bench
@@ -164,18 +179,20 @@ const fullHistory = async (bench: Bench, tested: TestedServer): Promise<void> =>
   rmSync(ballast)
 
   const directory = bench.directory('run')
-  const held = await holdBackup({ agent, encoding, sid: 'stands', directory, login: tested.login, at: HOLD_AT })
+  const held = await holdBackup({ agent, encoding, sid: STANDS, directory, login: tested.login, at: HOLD_AT })
   fillUp(ballast)
   const end = await held.release()
   tally.injected(1, { realServer: true })
   const received = await judgeArchive(end, {}, tally, 'a history that is full at the end')
   tally.expect(received !== undefined, `a history that is full at the end: ${describeEnd(end)}: ${agent.logTail}`)
+  const { history } = await agentStatus({ host: agent.host, port: agent.port })
+  tally.expect(history === 'degraded', `a history that is full at the end: the agent calls it ${history}`)
   rmSync(ballast)
 
   const after = await ask(bench, tested, agent, encoding, 'after')
   tally.expect(after.hasFinal, `when there is room again: ${describeEnd(after)}`)
   const rows = await historyInside(agent, home)
-  const [stands] = rows.filter(({ sid }) => sid === 'stands')
+  const [stands] = rows.filter(({ sid }) => sid === STANDS)
   if (stands === undefined || !['delivered', 'sent-unconfirmed'].includes(stands.state)) {
     tally.charge('wrongRows', `a history that was full at the end calls the backup ${stands?.state ?? 'nothing'}`)
   }

@@ -16,6 +16,7 @@ const QUICK = [
   'failing-engines',
   'cut-engine-output',
   'killed-processes',
+  'lost-state',
 ]
 
 let scratch: string

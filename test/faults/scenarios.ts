@@ -8,6 +8,7 @@ import { flippedBits } from './flipped-bits.ts'
 import { fullDisks } from './full-disks.ts'
 import { blackHole, cutNetwork, hungPrograms } from './hung-programs.ts'
 import { killedProcesses } from './killed-processes.ts'
+import { lostState } from './lost-state.ts'
 import { neighbours } from './neighbours.ts'
 import { redoOverrun } from './redo-overrun.ts'
 import type { Scenario } from './scenario.ts'
@@ -28,6 +29,7 @@ export const SCENARIOS: readonly Scenario[] = [
   toldToStop,
   neighbours,
   fullDisks,
+  lostState,
   fewResources,
   slowReader,
   hungPrograms,
