@@ -32,6 +32,7 @@ export class Agent {
   readonly #log: Logger
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Set<Promise<void>>()
+  #drained: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
   private constructor(
@@ -112,9 +113,15 @@ export class Agent {
 
   /**
    * Takes no new backup, lets the running one end, cancels it when the time for that is over. Connections that
-   * come meanwhile are served: whoever waits for the backup may ask how it is, and cancel it.
+   * come meanwhile are served: whoever waits for the backup may ask how it is, and cancel it. Idempotent: there is
+   * one time to drain, however many wait for it.
    */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain()
+    return this.#drained
+  }
+
+  async #drain(): Promise<void> {
     const { jobs, admission } = this.#context
     const drainSeconds = this.#drainSeconds
     if (jobs.size > 0) this.#log.info({ drainSeconds }, 'stopping: waiting for the running backup')
@@ -140,7 +147,11 @@ export class Agent {
   async #stop(): Promise<void> {
     await this.drain()
     this.#hurry.abort()
+    const unheard = setTimeout(() => {
+      for (const open of this.#sockets) open.destroy()
+    }, LAST_WORDS_MS)
     await Promise.allSettled(this.#sessions)
+    clearTimeout(unheard)
     for (const open of this.#sockets) open.destroySoon()
     await this.#memory.close()
     await this.#runtime.remove()
@@ -150,6 +161,9 @@ export class Agent {
     for (const job of this.#context.jobs) job.cancel(error)
   }
 }
+
+/** What sessions have left to say when all backups have ended; who does not listen is not waited for. */
+const LAST_WORDS_MS = 10_000
 
 const drainTimeout = (drainSeconds: number): BackupError =>
   new BackupError(

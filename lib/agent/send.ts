@@ -44,14 +44,25 @@ export const flushed = async (socket: Socket, signal: AbortSignal): Promise<void
 
 const NOTHING = Buffer.alloc(0)
 
-/** Sends the last bytes and our FIN; returns when the system has taken every byte. */
-export const finish = async (socket: Socket, bytes: readonly Buffer[] = [], signal?: AbortSignal): Promise<void> => {
-  signal?.throwIfAborted()
+/** How long a peer may leave an answer unread that is larger than what the system takes. */
+const ANSWER_MS = 60_000
+
+/**
+ * Sends the last bytes and our FIN; returns when the system has taken every byte.
+ *
+ * @throws BackupError `JOB_CLIENT_GONE`: it closed before that, or read nothing for too long
+ */
+export const finish = async (
+  socket: Socket,
+  bytes: readonly Buffer[] = [],
+  answerMs: number = ANSWER_MS,
+): Promise<void> => {
+  // Who asks and never reads must not keep a descriptor, nor an agent from ending.
+  const unread = setTimeout(() => socket.destroy(), answerMs)
   await new Promise<void>((resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason))
     socket.once('close', () => reject(clientGone()))
-    socket.end(Buffer.concat(bytes), resolve)
-  })
+    socket.end(Buffer.concat(bytes), (error?: Error | null) => (error ? reject(clientGone()) : resolve()))
+  }).finally(() => clearTimeout(unread))
   // The peer closes when it has read everything; one that never does must not keep a descriptor. What the system
   // has taken arrives all the same.
   const linger = setTimeout(() => socket.destroy(), LINGER_MS)

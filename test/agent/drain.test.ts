@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
+import { Agent } from '../../lib/agent/agent.ts'
 import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
 import { type Answer, AnswerReader } from '../../lib/protocol/index.ts'
 import { converse, type RawClient, rawClient } from '../rig/raw-client.ts'
@@ -79,4 +80,12 @@ test('another backup is refused by name, and the agent is gone when the first on
   expect(ready).toBe(false)
   expect(block.get('code')).toBe('JOB_DRAINING')
   await expect(rawClient(agent.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+})
+
+test('there is one time to drain, however many wait for it', async () => {
+  const quiet = await Agent.open({ directory: join(scratch, 'source') })
+
+  expect(quiet.drain()).toBe(quiet.drain())
+
+  await quiet.stop()
 })
