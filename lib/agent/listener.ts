@@ -17,6 +17,8 @@ export interface ListenerOptions {
   readonly maxConnections: number
   onConnection(socket: Socket): void
   onDropped(): void
+  /** Told, and not again for a minute, when the system could not hand over a connection: no descriptors, above all. */
+  onTrouble(errno: string): void
 }
 
 export interface Listener {
@@ -31,7 +33,7 @@ const KEEP_ALIVE_MS = 30_000
 
 /** @throws BackupError `AGENT_LISTEN` */
 export const listen = async (options: ListenerOptions): Promise<Listener> => {
-  const { host, port, maxConnections, onConnection, onDropped } = options
+  const { host, port, maxConnections, onConnection, onDropped, onTrouble } = options
   const server = createServer({
     allowHalfOpen: true,
     noDelay: true,
@@ -42,6 +44,7 @@ export const listen = async (options: ListenerOptions): Promise<Listener> => {
   server.on('connection', onConnection)
   server.on('drop', onDropped)
   await bind(server, host, port)
+  server.on('error', nowAndThen(onTrouble))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('bug: a TCP server without an address')
   return { host: address.address, port: address.port, close: () => server.close() }
@@ -49,7 +52,7 @@ export const listen = async (options: ListenerOptions): Promise<Listener> => {
 
 const bind = (server: Server, host: string, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
+    const onError = (cause: NodeJS.ErrnoException): void => {
       const code = cause.code ?? 'unknown'
       reject(
         new BackupError(
@@ -59,9 +62,26 @@ const bind = (server: Server, host: string, port: number): Promise<void> =>
           { cause },
         ),
       )
+    }
+    server.once('error', onError)
+    server.listen({ host, port }, () => {
+      server.off('error', onError)
+      resolve()
     })
-    server.listen({ host, port }, resolve)
   })
+
+/** It comes with every try, and the running backup must not end with it: an error that nobody hears ends the process. */
+const nowAndThen = (onTrouble: (errno: string) => void): ((cause: NodeJS.ErrnoException) => void) => {
+  let quietUntilMs = 0
+  return ({ code = 'unknown' }) => {
+    const now = performance.now()
+    if (now < quietUntilMs) return
+    quietUntilMs = now + SAY_AGAIN_MS
+    onTrouble(code)
+  }
+}
+
+const SAY_AGAIN_MS = 60_000
 
 const WHY: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is taken by another program',

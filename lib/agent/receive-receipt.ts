@@ -56,10 +56,11 @@ export const receiveReceipt = (
       }
     }
     const onData = (chunk: Buffer): void => {
+      const endsHere = endsBlock(chunks.at(-1), chunk)
       chunks.push(chunk)
       length += chunk.length
       if (length > LIMITS.maxBlockBytes) give('a receipt beyond the limits of a block')
-      else if (endsBlock(chunks)) judge()
+      else if (endsHere) judge()
     }
     const onEnd = (): void => (length === 0 ? give('the client closed without a receipt') : judge())
     const onHurry = (): void => give('the agent ended before the receipt came')
@@ -71,6 +72,8 @@ export const receiveReceipt = (
   })
 
 /** A block ends with an empty line; whatever follows makes it no receipt. */
-const endsBlock = (chunks: readonly Buffer[]): boolean => Buffer.concat(chunks).includes(EMPTY_LINE)
+const endsBlock = (before: Buffer | undefined, chunk: Buffer): boolean =>
+  chunk.includes(EMPTY_LINE) || (chunk[0] === LF && before?.at(-1) === LF)
 
-const EMPTY_LINE = Buffer.from('\n\n')
+const LF = 0x0a
+const EMPTY_LINE = Buffer.of(LF, LF)

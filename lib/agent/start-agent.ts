@@ -77,5 +77,6 @@ const openListener = (agent: Agent, settings: Partial<AgentSettings>, log: Logge
     maxConnections: MAX_CONNECTIONS,
     onConnection: (socket) => void agent.serve(socket),
     onDropped: () => log.warn({ maxConnections: MAX_CONNECTIONS }, 'connection dropped: too many at the same time'),
+    onTrouble: (errno) => log.warn({ errno }, 'the system hands over no connections; what runs goes on'),
   })
 }

@@ -124,6 +124,18 @@ describe('a framed backup', () => {
     expect(await newestState('kept')).toBe('delivered')
   })
 
+  test('is delivered as well when the answer comes a byte at a time', async () => {
+    const { client, session } = await received('trickled')
+    const { bytes, sha256 } = session.end as Extract<EndBlock, { status: 'COMPLETE' }>
+
+    for (const byte of writeReceipt({ status: 'RECEIVED', sid: 'trickled', bytes, sha256 })) {
+      await new Promise((resolve) => client.socket.write(Buffer.of(byte), resolve))
+    }
+    await client.ended()
+
+    expect(await newestState('trickled')).toBe('delivered')
+  })
+
   test.each<[string, (bytes: number, sha256: string) => Buffer]>([
     ['another digest', (bytes) => writeReceipt({ status: 'RECEIVED', sid: 's', bytes, sha256: 'a'.repeat(64) })],
     ['another count', (bytes, sha256) => writeReceipt({ status: 'RECEIVED', sid: 's', bytes: bytes - 1, sha256 })],
