@@ -26,6 +26,7 @@ export const LAYERS = {
   jobs: 3,
   agent: 4,
   client: 4,
+  doctor: 4,
   cli: 5,
 } as const
 
@@ -198,7 +199,9 @@ const brokenLayer = (path: string, target: string): string[] => {
   if (own === 1 && other === 1) {
     return [`${between}: the rooms of layer 1 are strangers to each other; bring them together in jobs or above`]
   }
-  if (own === 4 && other === 4) return [`${between}: agent and client meet on the wire alone, as strangers would`]
+  if (own === 4 && other === 4 && from !== 'doctor' && to !== 'doctor') {
+    return [`${between}: agent and client meet on the wire alone, as strangers would`]
+  }
   if (own === other && to !== 'errors') {
     return [`${between}: rooms of one layer do not import each other; bring them together in a layer above`]
   }

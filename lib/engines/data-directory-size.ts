@@ -63,6 +63,10 @@ async function* sizesOfTables(database: string): AsyncGenerator<number> {
 
 const isCopied = (name: string): boolean => COPIED_BY_ENDING.test(name)
 
+/** Whether a backup program copies a file of that name; what lies elsewhere in the data directory it does not. */
+export const isCopiedFile = (name: string, where: 'at the top' | 'in a database'): boolean =>
+  !INTERNAL.test(name) && (isCopied(name) || (where === 'at the top' && COPIED_BY_NAME.test(name)))
+
 const sizeOf = async (path: string): Promise<number> => {
   const found = await unlessGone(stat(path))
   return found?.isFile() === true ? found.size : 0

@@ -2,6 +2,7 @@
 
 export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
+export { isCopiedFile } from './data-directory-size.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
 export { type PrepareOrder, prepareBackup } from './prepare.ts'

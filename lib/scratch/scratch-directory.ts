@@ -116,7 +116,7 @@ export class ScratchDirectory {
    */
   async claim(bytes: number): Promise<void> {
     if (this.#grantedBytes < bytes) {
-      const { freeBytes, reserveBytes } = await this.#ask()
+      const { freeBytes, reserveBytes } = await this.room()
       const spareBytes = freeBytes - reserveBytes
       if (spareBytes < bytes) {
         const { directory } = this
@@ -153,7 +153,12 @@ export class ScratchDirectory {
     )
   }
 
-  async #ask(): Promise<{ freeBytes: number; reserveBytes: number }> {
+  /**
+   * What is free on the disk now, and how much of that is never taken.
+   *
+   * @throws BackupError `SCRATCH_IO`
+   */
+  async room(): Promise<{ readonly freeBytes: number; readonly reserveBytes: number }> {
     try {
       // `bavail`, not `bfree`: what the file system keeps for root is not for us either.
       const { bavail, blocks, bsize } = await this.#disk.statfs(this.directory)

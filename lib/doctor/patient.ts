@@ -1,0 +1,19 @@
+/** What is to be examined: one agent as it is configured, and who asks. Types only. */
+
+import type { AgentSettings } from '../config/index.ts'
+import type { Ping } from './agent-port.ts'
+
+export type ServerSettings = Partial<
+  Pick<AgentSettings, 'engine' | 'directory' | 'socket' | 'defaultsFile' | 'datadir'>
+>
+
+export interface Patient {
+  readonly settings: AgentSettings
+  /** As a client would send it. */
+  readonly login: { readonly user?: string | undefined; readonly password?: string | undefined }
+  readonly ping: Ping
+  /** Wall clock, milliseconds since 1970. */
+  readonly nowMs: number
+  /** How long the server is watched for what it writes. */
+  sample(): Promise<number>
+}
