@@ -18,7 +18,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from './guard.ts'
-import { lastLines, plainEnvironment, runProgram } from './run-program.ts'
+import { lastLines, mustRun, plainEnvironment, runProgram } from './run-program.ts'
 import { asRoot, installDataDirectory } from './server-template.ts'
 import { parseRows, quoteText, type Row } from './sql-text.ts'
 
@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly bufferPoolBytes?: number
   /** Whether to write a binary log (`binlog` in the data directory); no by default. */
   readonly binaryLog?: boolean
+  /** User, and group of the same number, who runs it and owns its files; root can give it to another. */
+  readonly owner?: number
   /** More options for mariadbd; they win over ours. */
   readonly options?: readonly string[]
 }
@@ -75,6 +77,8 @@ export class ThrowawayServer {
     const home = makeHome(options)
     return await orRemove(home, async () => {
       await installDataDirectory(join(home, 'data'))
+      const { owner } = options
+      if (owner !== undefined) await mustRun('chown', ['-R', `${owner}:${owner}`, home])
       const server = new ThrowawayServer(home, join(home, 'data'), options)
       await server.restart()
       return server
@@ -192,7 +196,7 @@ export class ThrowawayServer {
     const { redoLogBytes = DEFAULT_REDO_LOG_BYTES, bufferPoolBytes = DEFAULT_BUFFER_POOL_BYTES } = this.#options
     return [
       '--no-defaults',
-      ...asRoot(),
+      ...(this.#options.owner === undefined ? asRoot() : [`--user=${this.#options.owner}`]),
       `--datadir=${this.dataDirectory}`,
       `--socket=${this.socket}`,
       `--pid-file=${join(this.#home, 'server.pid')}`,
