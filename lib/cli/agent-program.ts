@@ -5,6 +5,7 @@
 import { Command } from 'commander'
 
 import { PRODUCT_VERSION } from '../config/index.ts'
+import { configCommand } from './config-command.ts'
 import { doctorCommand } from './doctor-command.ts'
 import { historyCommand } from './history-command.ts'
 import { serveCommand } from './serve-command.ts'
@@ -14,7 +15,8 @@ export const agentProgram = (): Command => {
     .description('Hands a complete backup of this database host to whoever asks for it over the network.')
     .version(PRODUCT_VERSION, '-V, --version', 'print the version')
     .showHelpAfterError('(backup-agent --help says more)')
-  for (const command of [serveCommand(), doctorCommand(), historyCommand()])
+  for (const command of [serveCommand(), configCommand(), doctorCommand(), historyCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
+  }
   return program
 }

@@ -15,6 +15,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { ownStateDirectory, STATE_DIRECTORY_RULE } from '../config/index.ts'
 import { type History, type JobRecord, ProcessTable, readHistory } from '../history/index.ts'
 import { runReported } from './report.ts'
+import { configOption, configurationOf } from './setting-options.ts'
 import { formatBytes, formatSeconds } from './values.ts'
 
 interface HistoryOptions {
@@ -33,16 +34,17 @@ interface ShownHistory extends History {
 export const historyCommand = (): Command =>
   new Command('history')
     .description('list the backups that were asked of this host, and how each of them ended')
+    .addOption(configOption())
     .option('--state-dir <DIR>', `where the agent remembers (default: as \`serve\`: ${STATE_DIRECTORY_RULE})`)
     .option('--sid <S>', 'only those of this session')
     .addOption(new Option('--last <N>', 'only the newest so many').argParser(parseJobs))
     .option('--json', 'print it as JSON, with all that is known')
-    .action(({ stateDir, sid, last, json = false }: HistoryOptions) =>
+    .action(({ stateDir, sid, last, json = false }: HistoryOptions, command: Command) =>
       runReported({
         json,
         stream: process.stdout,
         work: async () => {
-          const { jobs, damagedLines } = await readHistory(stateDir ?? ownStateDirectory())
+          const { jobs, damagedLines } = await readHistory(stateDir ?? (await configuredStateDirectory(command)))
           const wanted = jobs.filter((record) => sid === undefined || record.sid === sid)
           return { jobs: await shown(wanted.slice(-(last ?? wanted.length))), damagedLines }
         },
@@ -50,6 +52,10 @@ export const historyCommand = (): Command =>
         forPeople: (history) => forPeople(history, sid === undefined ? 'no backup was asked for yet' : NO_SESSION),
       }),
     )
+
+/** Whoever names the directory reads it, whatever the configuration says, and however wrong it is. */
+const configuredStateDirectory = async (command: Command): Promise<string> =>
+  (await configurationOf(command)).settings['state-dir'].value ?? ownStateDirectory()
 
 const NO_SESSION = 'no backup of this session is remembered'
 

@@ -5,29 +5,20 @@
  * the log is on standard error.
  */
 
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 
 import { startAgent } from '../agent/index.ts'
-import { type AgentSettings, DEFAULT_HOST, DEFAULT_PORT } from '../config/index.ts'
+import { settingsOf } from '../config/index.ts'
 import { createLogger } from '../log/index.ts'
-import { type AgentOptions, addAgentOptions, settingsOf } from './agent-options.ts'
+import { addSettingOptions, configurationOf } from './setting-options.ts'
 import { untilStopped } from './until-stopped.ts'
-import { type Address, parseAddress } from './values.ts'
 
-interface ServeOptions extends AgentOptions {
-  readonly listen: Address
-}
-
-export const serveCommand = (): Command => {
-  const command = new Command('serve')
-    .description('listen, and serve one backup at a time until SIGTERM')
-    .addOption(
-      new Option('--listen <HOST:PORT>', 'address to listen on; port 0 lets the system choose')
-        .default({ host: DEFAULT_HOST, port: DEFAULT_PORT }, `${DEFAULT_HOST}:${DEFAULT_PORT}`)
-        .argParser(parseAddress()),
-    )
-  return addAgentOptions(command).addHelpText('after', SERVE_EXAMPLES).action(serve)
-}
+export const serveCommand = (): Command =>
+  addSettingOptions(
+    new Command('serve').description('listen, and serve one backup of a server at a time until SIGTERM'),
+  )
+    .addHelpText('after', SERVE_EXAMPLES)
+    .action((_options: object, command: Command) => serve(command))
 
 const SERVE_EXAMPLES = `
 Examples:
@@ -42,9 +33,11 @@ Signals: SIGTERM, SIGINT and SIGHUP take no new work and let a running backup en
 until then; a second one cancels it.
 Log: JSON lines on standard error, readable ones on a terminal.`
 
-const serve = async (options: ServeOptions): Promise<void> => {
-  const log = await createLogger({ level: options.logLevel, name: 'backup-agent', pretty: process.stderr.isTTY })
-  const settings: AgentSettings = { ...options.listen, ...settingsOf(options) }
+const serve = async (command: Command): Promise<void> => {
+  const configuration = await configurationOf(command)
+  const level = configuration.settings['log-level'].value ?? 'info'
+  const log = await createLogger({ level, name: 'backup-agent', pretty: process.stderr.isTTY })
+  const settings = settingsOf(configuration)
   const starting = startAgent(settings, log)
   // Before the agent says that it listens: from then on it may be told to stop.
   const stopped = untilStopped(starting, log)

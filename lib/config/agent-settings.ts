@@ -4,6 +4,8 @@
  * Pure data: the command line fills it, the library's caller may too.
  */
 
+import type { OptionSet } from './option-set.ts'
+
 /** Which program makes the backup; `auto` takes what is there. */
 export const ENGINE_CHOICES = ['auto', 'mariadb-backup', 'xtrabackup', 'directory'] as const
 export type EngineChoice = (typeof ENGINE_CHOICES)[number]
@@ -46,16 +48,8 @@ export const DEFAULT_SECONDS = {
 
 export type Deadlines = Readonly<Record<keyof typeof DEFAULT_SECONDS, number>>
 
-/** What a client may name. Everything else that it names is ignored or refused. */
-export interface AllowLists {
-  /** Where binary logs may be read that a client has named. */
-  readonly binlogDirectories: readonly string[]
-}
-
-export interface AgentSettings {
-  readonly host: string
-  /** TCP port; 0 lets the system choose one. */
-  readonly port: number
+/** Which server is backed up, and how. */
+export interface ServerSettings {
   readonly engine: EngineChoice
   /** For the engine `directory`: what it sends. */
   readonly directory?: string
@@ -65,6 +59,20 @@ export interface AgentSettings {
   readonly defaultsFile?: string
   /** The server's data directory, where the backup program cannot learn it by itself. */
   readonly datadir?: string
+  /** Other sockets and option files by which clients mean this server. */
+  readonly knownAs?: readonly string[]
+}
+
+/** What a client may name. Everything else that it names is ignored or refused. */
+export interface AllowLists {
+  /** Where binary logs may be read that a client has named. */
+  readonly binlogDirectories: readonly string[]
+}
+
+export interface AgentSettings extends ServerSettings {
+  readonly host: string
+  /** TCP port; 0 lets the system choose one. */
+  readonly port: number
   /** Where bytes wait: those whose place in the archive has not come yet, and those that the receiver is too slow for. */
   readonly spoolDirectory: string
   readonly spoolBytes: number
@@ -73,5 +81,9 @@ export interface AgentSettings {
   /** Where the history is. Left out: nothing is remembered beyond the life of the agent. */
   readonly stateDirectory?: string
   readonly seconds: Partial<Deadlines>
+  /** Servers that clients choose by name, beside the one described above; where that names none, they are all there are. */
+  readonly instances?: Readonly<Record<string, Partial<ServerSettings>>>
   readonly allow?: AllowLists
+  /** Sets of options for the backup program that clients choose by name. */
+  readonly optionSets?: Readonly<Record<string, OptionSet>>
 }

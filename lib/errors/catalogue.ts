@@ -154,6 +154,10 @@ export const CATALOGUE = catalogue({
   HISTORY_PROCESS: { exit: EXIT.local, meaning: 'the system does not say when a process started' },
   HISTORY_ENDED: { exit: EXIT.failed, meaning: 'the history says already how this job ended' },
 
+  // config: what the operator decides
+  CONFIG_FILE: { exit: EXIT.usage, meaning: 'the configuration file cannot be read or must not be trusted' },
+  CONFIG_INVALID: { exit: EXIT.usage, meaning: 'mistakes in the configuration' },
+
   // jobs: admission and verdict
   JOB_BUSY: { exit: EXIT.refused, meaning: 'another backup of this server is running' },
   JOB_DRAINING: { exit: EXIT.refused, meaning: 'the agent is shutting down and takes no new work' },

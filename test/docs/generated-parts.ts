@@ -1,6 +1,6 @@
 /**
- * The parts of README.md that are made from the code: the table of exit codes, the help texts, and the
- * statements that the agent runs on a server.
+ * The parts of README.md that are made from the code: the help texts, the table of settings, the table of exit
+ * codes, and the statements that the agent runs on a server.
  *
  * `npm run docs` writes them into the file, a test compares. Pure apart from reading README.
  */
@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 
+import { environmentName, optionName, SETTING_KEYS, settingOf, TABLES } from '../../lib/config/index.ts'
 import { agentProgram, clientProgram } from '../../lib/cli/index.ts'
 import { CATALOGUE, EXIT_MEANING } from '../../lib/errors/index.ts'
 import { STATEMENTS } from '../../lib/server/index.ts'
@@ -41,9 +42,30 @@ const statements = (): string => {
   return ['| statement | why |', '|---|---|', ...rows].join('\n')
 }
 
+/** `key | option | variable | default | what`, one row a setting; then what stands in tables of the file. */
+const settings = (): string => {
+  const rows = SETTING_KEYS.map((key) => {
+    const { help, form, isFileOnly, defaultText, default: value, scope, needsRestart } = settingOf(key)
+    const option = isFileOnly ? '' : `\`${optionName(key)}\``
+    const variable = isFileOnly ? '' : `\`${environmentName(key)}\``
+    const shown = defaultText ?? (value === undefined ? '' : form.show(value))
+    const marks = `${scope === 'server' ? ' (S)' : ''}${needsRestart ? ' (R)' : ''}`
+    return `| \`${key}\`${marks} | ${option} | ${variable} | ${shown} | ${help} |`
+  })
+  const tables = Object.entries(TABLES).flatMap(([table, keys]) =>
+    table === 'instance.*'
+      ? []
+      : Object.entries(keys).map(
+          ([key, { help }]) => `| \`${key}\` in \`[${table.replace('*', 'NAME')}]\` | | | | ${help} |`,
+        ),
+  )
+  return ['| key | option | variable | default | what |', '|---|---|---|---|---|', ...rows, ...tables].join('\n')
+}
+
 const PARTS: readonly (readonly [begin: string, end: string, text: () => string])[] = [
   ['<!-- help: backup-agent serve -->', '<!-- /help -->', () => help(agentProgram(), 'serve')],
   ['<!-- help: backup-client fetch -->', '<!-- /help -->', () => help(clientProgram(), 'fetch')],
+  ['<!-- settings -->', '<!-- /settings -->', settings],
   ['<!-- exit-codes -->', '<!-- /exit-codes -->', exitCodes],
   ['<!-- statements -->', '<!-- /statements -->', statements],
 ]

@@ -1,0 +1,55 @@
+/**
+ * Turns a configuration into the settings that an agent is started with.
+ *
+ * Where a value came from is forgotten here: the agent, and whoever uses the library, knows settings alone.
+ */
+
+import { type AgentSettings, DEFAULT_SECONDS, type Deadlines, type ServerSettings } from './agent-settings.ts'
+import type { Configuration, Effective } from './read-configuration.ts'
+import type { SettingKey } from './schema.ts'
+
+export const settingsOf = ({ settings, instances, binlogDirectories, optionSets }: Configuration): AgentSettings => {
+  const value = <Key extends SettingKey>(key: Key): NonNullable<Effective[Key]['value']> => {
+    const found = settings[key].value
+    if (found === undefined || found === null) throw new Error(`bug: ${key} has no default`)
+    return found as NonNullable<Effective[Key]['value']>
+  }
+  return {
+    ...value('listen'),
+    ...serverOf(settings),
+    spoolDirectory: value('spool-dir'),
+    spoolBytes: value('spool-bytes'),
+    spillBytes: value('spill-bytes'),
+    memoryBytes: value('memory-bytes'),
+    ...(value('history') ? { stateDirectory: value('state-dir') } : {}),
+    seconds: secondsOf(settings),
+    instances: Object.fromEntries(Object.entries(instances).map(([name, server]) => [name, serverOf(server)])),
+    allow: { binlogDirectories: binlogDirectories.value },
+    optionSets,
+  }
+}
+
+const serverOf = (server: Effective): ServerSettings => {
+  const { directory, socket, datadir } = server
+  const defaultsFile = server['defaults-file'].value
+  return {
+    engine: server.engine.value ?? 'auto',
+    ...(directory.value === undefined ? {} : { directory: directory.value }),
+    ...(socket.value === undefined ? {} : { socket: socket.value }),
+    ...(defaultsFile === undefined ? {} : { defaultsFile }),
+    ...(datadir.value === undefined ? {} : { datadir: datadir.value }),
+    knownAs: server['known-as'].value ?? [],
+  }
+}
+
+/** `lockWait` is `lock-wait-seconds`. */
+const secondsOf = (settings: Effective): Deadlines => {
+  const names = Object.keys(DEFAULT_SECONDS) as (keyof Deadlines)[]
+  return Object.fromEntries(names.map((name) => [name, settings[deadlineKey(name)].value])) as unknown as Deadlines
+}
+
+type Kebab<Text extends string> = Text extends `${infer Head}Wait` ? `${Head}-wait` : Text
+export type DeadlineKey = `${Kebab<keyof Deadlines>}-seconds`
+
+const deadlineKey = (name: keyof Deadlines): DeadlineKey =>
+  `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}-seconds` as DeadlineKey
