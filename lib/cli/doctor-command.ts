@@ -14,16 +14,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 
 import { pingAgent } from '../client/index.ts'
-import { DEFAULT_HOST, DEFAULT_PORT } from '../config/index.ts'
+import { settingsOf } from '../config/index.ts'
 import { examine, type Finding, type Result } from '../doctor/index.ts'
 import { EXIT } from '../errors/index.ts'
-import { type AgentOptions, addAgentOptions, settingsOf } from './agent-options.ts'
 import { readPassword } from './password.ts'
 import { columns, printable, runReported } from './report.ts'
-import { type Address, parseAddress, parseCount } from './values.ts'
+import { addSettingOptions, configurationOf } from './setting-options.ts'
+import { parseCount } from './values.ts'
 
-interface DoctorOptions extends AgentOptions {
-  readonly listen: Address
+interface DoctorOptions {
   readonly user?: string
   readonly passwordFile?: string
   readonly sampleSeconds: number
@@ -44,18 +43,13 @@ export const doctorCommand = (): Command => {
         .default(2)
         .argParser(parseCount('seconds', 0)),
     )
-    .addOption(
-      new Option('--listen <HOST:PORT>', 'address that the agent has, or is to have')
-        .default({ host: DEFAULT_HOST, port: DEFAULT_PORT }, `${DEFAULT_HOST}:${DEFAULT_PORT}`)
-        .argParser(parseAddress()),
-    )
-  return addAgentOptions(command)
+  return addSettingOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((options: DoctorOptions) =>
+    .action((options: DoctorOptions, command: Command) =>
       runReported({
         json: options.json ?? false,
         stream: process.stdout,
-        work: (signal) => look(options, signal),
+        work: (signal) => look(options, command, signal),
         asJson: (findings) => ({
           status: worst(findings) === 'fail' ? 'FAILED' : 'OK',
           worst: worst(findings),
@@ -75,11 +69,11 @@ Examples:
 
 Exit status: 0 when backups can be made, also with warnings; 4 when something would make them fail.`
 
-const look = async (options: DoctorOptions, signal: AbortSignal): Promise<Finding[]> => {
-  const { listen, user, passwordFile, sampleSeconds } = options
+const look = async (options: DoctorOptions, command: Command, signal: AbortSignal): Promise<Finding[]> => {
+  const { user, passwordFile, sampleSeconds } = options
   const password = user === undefined ? undefined : await readPassword(passwordFile)
   return examine({
-    settings: { ...listen, ...settingsOf(options) },
+    settings: settingsOf(await configurationOf(command)),
     login: { user, password },
     ping: (address) => pingAgent({ ...address, connectSeconds: PING_SECONDS, silenceSeconds: PING_SECONDS, signal }),
     nowMs: Date.now(),
