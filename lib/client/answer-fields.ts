@@ -6,7 +6,7 @@
  */
 
 import { BackupError } from '../errors/index.ts'
-import type { KvBlock } from '../protocol/index.ts'
+import { type KvBlock, showWire } from '../protocol/index.ts'
 
 /** Fifteen digits stay below 2^53. */
 const COUNT = /^(?:0|[1-9][0-9]{0,14})$/
@@ -43,6 +43,6 @@ export const choice = <Value extends string>(block: KvBlock, key: string, values
 const unexpected = (key: string, expected: string, found: string): BackupError =>
   new BackupError(
     'PROTOCOL_ANSWER_INVALID',
-    `expected ${expected} as the value of ${key} in the agent's answer, found ${JSON.stringify(found.slice(0, 80))}`,
+    `expected ${expected} as the value of ${key} in the agent's answer, found ${showWire(found)}`,
     { key },
   )

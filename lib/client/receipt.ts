@@ -10,7 +10,7 @@
 
 import type { ArchiveFacts, Coordinates, LogSequenceNumbers } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
-import type { CompleteBlock, ServerBlock, SessionFacts } from '../protocol/index.ts'
+import { type CompleteBlock, type ServerBlock, type SessionFacts, showWire } from '../protocol/index.ts'
 import type { IncrementBase } from './increment-base.ts'
 import type { ArchiveFormat, Dialogue, StreamEncoding } from './request.ts'
 
@@ -197,10 +197,17 @@ export const parseReceipt = (json: string, path: string): Receipt => {
   for (const [key, form] of Object.entries(FORMS)) {
     const found = receipt[key]
     if (form(found)) continue
-    const shown = found === undefined ? 'nothing' : JSON.stringify(found).slice(0, 80)
-    throw noReceipt(path, `it says ${shown} as its ${key}`)
+    throw noReceipt(path, `it says ${showValue(found)} as its ${key}`)
   }
   return Object.fromEntries(Object.keys(FORMS).map((key) => [key, receipt[key]])) as unknown as Receipt
+}
+
+/** What a receipt holds may be nested so deep that nothing could write it down again: only its outside is shown. */
+const showValue = (value: unknown): string => {
+  if (value === undefined) return 'nothing'
+  if (typeof value === 'string') return showWire(value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
+  return String(value)
 }
 
 export const noReceipt = (path: string, why: string, cause?: unknown): BackupError =>

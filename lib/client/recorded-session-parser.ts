@@ -18,7 +18,7 @@ import {
   type WireText,
 } from './recorded-session.ts'
 import { parseStreamLine, parseMemberLine } from './recorded-session-stream-line.ts'
-import { parseWireText } from './recorded-session-text.ts'
+import { parseWireText, showText } from './recorded-session-text.ts'
 
 /** The longest a client may be made to wait; longer than any deadline of an agent that is worth recording. */
 const MAX_PAUSE_MILLISECONDS = 60_000
@@ -99,7 +99,7 @@ class SessionParser {
     if (number !== undefined && /^\d+$/.test(number)) {
       this.#fail(`expected session format ${SESSION_FORMAT}, found ${number}: it needs another version of this program`)
     }
-    this.#fail(`expected "${SESSION_MAGIC}${SESSION_FORMAT}" as the first line, found ${JSON.stringify(line)}`)
+    this.#fail(`expected "${SESSION_MAGIC}${SESSION_FORMAT}" as the first line, found ${showText(line)}`)
   }
 
   #read(line: string): void {
@@ -107,7 +107,7 @@ class SessionParser {
     if (line.endsWith('\r')) this.#fail('the line ends with CR LF, expected LF alone')
     if (line.startsWith('#')) this.steps.push({ kind: 'comment', line: this.#line, text: line.slice(1).trim() })
     else if (/[ \t]$/.test(line)) this.#fail('expected no blank at the end; one that counts is written \\x20')
-    else if (this.#phase === 'end') this.#fail(`expected nothing after the end, found ${JSON.stringify(line)}`)
+    else if (this.#phase === 'end') this.#fail(`expected nothing after the end, found ${showText(line)}`)
     else if (line.startsWith('> ')) this.#readSend(line.slice(2))
     else if (line.startsWith('< ')) this.#readAnswer(line.slice(2))
     else this.#readDirective(line)
@@ -166,7 +166,7 @@ class SessionParser {
         this.#expectTalking('the client closed its half before')
         const [number = ''] = rest
         if (rest.length !== 1 || !/^[1-9]\d{0,4}$/.test(number) || Number(number) > MAX_PAUSE_MILLISECONDS) {
-          this.#fail(`expected >pause and 1 to ${MAX_PAUSE_MILLISECONDS} milliseconds, found ${JSON.stringify(line)}`)
+          this.#fail(`expected >pause and 1 to ${MAX_PAUSE_MILLISECONDS} milliseconds, found ${showText(line)}`)
         }
         this.steps.push({ kind: 'pause', line: this.#line, milliseconds: Number(number) })
         return
@@ -211,7 +211,7 @@ class SessionParser {
         return
       default:
         this.#fail(
-          `expected "# ", "> ", "< ", >cut, >pause, >half-close, >receipt, <stream, <member, <end, <fin or <reset, found ${JSON.stringify(line.slice(0, 40))}`,
+          `expected "# ", "> ", "< ", >cut, >pause, >half-close, >receipt, <stream, <member, <end, <fin or <reset, found ${showText(line.slice(0, 40))}`,
         )
     }
   }
@@ -246,10 +246,13 @@ const refuseClearPassword = (steps: readonly SessionStep[], fail: (line: number)
     text += step.text.map((part) => (Buffer.isBuffer(part) ? part.toString('latin1') : FILLED)).join('')
     const lines = text.split('\n')
     if (lines.some((line) => CLEAR_PASSWORD.test(line))) fail(step.line)
-    text = lines.at(-1) ?? ''
+    // Its beginning tells; a file of many pieces without a newline would be read again for each of them.
+    text = (lines.at(-1) ?? '').slice(0, TELLING_CHARACTERS)
   }
 }
 
 /** Stands for a filled placeholder; no session text can hold it, for it is not a byte. */
 const FILLED = '\u{f000}'
+/** Some more than `password=` and one character of it. */
+const TELLING_CHARACTERS = 16
 const CLEAR_PASSWORD = /^password=(?=.)(?!\u{f000}$)/u

@@ -11,7 +11,7 @@
 
 import { ENCODINGS } from '../encodings/index.ts'
 import type { ExpectedEndLine, ExpectedMember, ExpectedStream, SessionEncoding } from './recorded-session.ts'
-import { parseWireText, spellWireText } from './recorded-session-text.ts'
+import { parseWireText, showText, spellWireText } from './recorded-session-text.ts'
 
 type Fail = (problem: string) => never
 
@@ -43,10 +43,10 @@ export const parseStreamLine = (
     const name = word.slice(0, equals) as Word
     const value = word.slice(equals + 1)
     if (equals < 1 || !Object.hasOwn(WORDS, name)) {
-      return fail(`expected ${Object.keys(WORDS).join('=, ')}= after <stream, found ${JSON.stringify(word)}`)
+      return fail(`expected ${Object.keys(WORDS).join('=, ')}= after <stream, found ${showText(word)}`)
     }
     if (found.has(name)) return fail(`${name} stands twice`)
-    if (!WORDS[name].test(value)) return fail(`the value of ${name} cannot be ${JSON.stringify(value)}`)
+    if (!WORDS[name].test(value)) return fail(`the value of ${name} cannot be ${showText(value)}`)
     found.set(name, value)
   }
   const encoding = found.get('encoding') ?? ''
@@ -73,7 +73,7 @@ export const parseStreamLine = (
 export const parseMemberLine = (text: string, line: number, fail: Fail): ExpectedMember => {
   const match = /^(?:(directory) (\S.*)|(file) (\S.*) (\d{1,15}|\*))$/.exec(text)
   if (match === null) {
-    return fail(`expected "<member directory PATH" or "<member file PATH SIZE", found ${JSON.stringify(text)}`)
+    return fail(`expected "<member directory PATH" or "<member file PATH SIZE", found ${showText(text)}`)
   }
   const [, directory, directoryPath, , filePath, size] = match
   const wire = parseWireText(directory === undefined ? (filePath ?? '') : (directoryPath ?? ''), fail)

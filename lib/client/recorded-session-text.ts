@@ -7,6 +7,7 @@
  * same thing are the same text. Pure.
  */
 
+import { showWire } from '../protocol/index.ts'
 import { PLACEHOLDERS, type PlaceholderName, type WireText } from './recorded-session.ts'
 
 /**
@@ -34,21 +35,27 @@ export const parseWireText = (text: string, fail: (problem: string) => never): W
       parts.push({ placeholder: name })
     } else if (token.startsWith('\\x')) bytes.push(Number.parseInt(token.slice(2), 16))
     else if (token.startsWith('\\')) bytes.push(ESCAPED[token] as number)
-    else bytes.push(...Buffer.from(token, 'latin1'))
+    else for (const byte of Buffer.from(token, 'latin1')) bytes.push(byte)
   }
   flush()
   return parts
 }
 
 /** A placeholder, an escape, or a run of bytes that stand for themselves. */
-const TOKEN = /^(?:\{[^{}]*\}|\\x[0-9a-f]{2}|\\[nrt\\{]|[ -[\]-z|}~]+)/
+const TOKEN = /^(?:\{[a-z0-9]{1,32}\}|\\x[0-9a-f]{2}|\\[nrt\\{]|[ -[\]-z|}~]+)/
 
 const ESCAPED: Readonly<Record<string, number>> = { '\\n': 10, '\\r': 13, '\\t': 9, '\\\\': 92, '\\{': 123 }
 const SPELLED = new Map(Object.entries(ESCAPED).map(([spelling, byte]) => [byte, spelling]))
 
+/** A piece of a session file as a message may show it: quoted, escaped, cut. The file is read a character a byte. */
+export const showText = (text: string): string => showWire(Buffer.from(text.slice(0, MAX_SHOWN), 'latin1'))
+
+/** More than `showWire` shows of it; a line may be as long as the file. */
+const MAX_SHOWN = 100
+
 const problemAt = (text: string, at: number): string => {
   const character = text.charAt(at)
-  const found = JSON.stringify(text.slice(at, at + 4))
+  const found = showText(text.slice(at, at + 4))
   if (character === '\\') return `expected \\n, \\r, \\t, \\\\, \\{ or \\xHH with small letters, found ${found}`
   if (character === '{') return `expected a placeholder, found ${found}; a brace is \\{`
   return `expected printable ASCII, found ${found}; other bytes are written as \\xHH`

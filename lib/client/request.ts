@@ -16,6 +16,7 @@ import {
   COMPATIBLE_PROTOCOL_VERSION,
   type KvBlock,
   type SessionFacts,
+  showWire,
   writeRequest,
 } from '../protocol/index.ts'
 import { backupFailed, isOlderAgent, readAnswer, readBlock, refusal } from './agent-answer.ts'
@@ -178,7 +179,7 @@ const checkStatus = (block: KvBlock, expected: 'ACCEPTED' | 'SENDING'): void => 
   if (expected === 'ACCEPTED' && status !== 'OK') {
     throw new BackupError(
       'PROTOCOL_ANSWER_INVALID',
-      `expected the status ACCEPTED from the agent, found ${JSON.stringify(status)}`,
+      `expected the status ACCEPTED from the agent, found ${showWire(status)}`,
       { status },
     )
   }

@@ -45,3 +45,4 @@ export {
   parseVersion,
   settleVersion,
 } from './version.ts'
+export { showWire } from './wire-text.ts'

@@ -99,6 +99,17 @@ test.each<[keyof Receipt, unknown[]]>([
   }
 })
 
+test('is refused in words that can be shown, whatever it holds', () => {
+  const nested = JSON.stringify({ ...RECEIPT, bytes: 0 }).replace(
+    '"bytes":0',
+    `"bytes":${'['.repeat(1e5)}${']'.repeat(1e5)}`,
+  )
+  const coloured = JSON.stringify({ ...RECEIPT, status: 'COMPLETE\u009b31m' })
+
+  expect(() => parseReceipt(nested, 'f')).toThrow('it says a list as its bytes')
+  expect(() => parseReceipt(coloured, 'f')).toThrow('it says "COMPLETE\\xc2\\x9b31m" as its status')
+})
+
 test('whatever stands in the file, is a receipt or refused as none', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json(), changed()), (text) => {

@@ -76,6 +76,7 @@ describe('a session file is refused, with the line, for', () => {
     ['another format', '# kv-backup-agent wire session 2\n<fin\n', 1, /expected session format 1, found 2/],
     ['a last line without its newline', `${MAGIC}<fin`, 2, /is the file whole/],
     ['CR LF', session('> a\\n\r', '<fin'), 2, /CR LF/],
+    ['another first line with a control character', '# \u009bhello\n<fin\n', 1, /found "# \\x9bhello"/],
     ['a line of an unknown kind', session('* a', '<fin'), 2, /found "\* a"/],
     ['an unknown directive', session('>wait', '<fin'), 2, /found ">wait"/],
     ['a marker without its blank', session('>a\\n', '<fin'), 2, /expected "# ", "> "/],

@@ -54,6 +54,7 @@ describe('bytes in a session file', () => {
     ['two placeholders that touch', '{sid}{text}', /expected bytes between two placeholders/],
     ['a letter that is not ASCII', 'caf\u00e9', /printable ASCII/],
     ['a tab', 'a\tb', /printable ASCII/],
+    ['a placeholder with a control character', '{te\tt}', /expected a placeholder, found "\{te\\t"/],
   ])('%s is refused', (_, text, problem) => {
     expect(() => parse(text)).toThrow(problem)
   })
