@@ -21,6 +21,9 @@ export const DEFAULT_ENCODING: EncodingName = 'uuencode'
 /** A refusal shows this much of what it refuses. */
 const SHOWN_CHARACTERS = 80
 
+/** What JSON leaves as it is and a terminal may obey: DEL, C1, and what turns the direction of writing. */
+const UNSAFE_TO_SHOW = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
 /**
  * @param text a MIME type as it stood on the wire; upper or lower case (RFC 2045, 5.1), no parameters
  * @param others what else whoever asks could have had: only for the refusal
@@ -31,7 +34,10 @@ export const encodingFromMime = (text: string, others: readonly string[] = []): 
     if (ENCODINGS[name] === text.toLowerCase()) return name
   }
   const known: string[] = [...Object.values(ENCODINGS), ...others]
-  const shown = JSON.stringify(text.slice(0, SHOWN_CHARACTERS))
+  const shown = JSON.stringify(text.slice(0, SHOWN_CHARACTERS)).replace(
+    UNSAFE_TO_SHOW,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
   throw new BackupError(
     'ENCODING_UNKNOWN',
     `expected a stream encoding of ${known.join(', ')}, found ${shown}`,

@@ -24,6 +24,7 @@ describe('the name of an encoding', () => {
     ['a parameter', 'application/octet-stream; q=1', '"application/octet-stream; q=1"'],
     ['a word that every object knows', 'constructor', '"constructor"'],
     ['control bytes, which it shows escaped', 'a\u001b[2Jb', '"a\\u001b[2Jb"'],
+    ['what turns the direction of writing, escaped too', 'a\u202eb\u009bc', '"a\\u202eb\\u009bc"'],
     ['a long text, which it shows in part', 'x'.repeat(5000), `"${'x'.repeat(80)}"`],
   ])('is refused when it is %s', (_, text, shown) => {
     expect(() => encodingFromMime(text)).toThrow(
