@@ -17,6 +17,9 @@ export const MAX_COMPONENT_BYTES = 255
 /** Linux's PATH_MAX is 4096 with the terminating NUL. */
 export const MAX_PATH_BYTES = 4095
 
+/** A data directory is three deep. Each directory of a name costs whoever unpacks it more than the bytes that name it. */
+export const MAX_COMPONENTS = 64
+
 /** C0, DEL and C1: bytes that a terminal or a log would obey. */
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
@@ -27,8 +30,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 /**
  * Refuses a name that is not a plain relative path.
  *
- * Shape: components of 1 to 255 bytes, none of them `.` or `..`, joined by single `/`; together at most 4095 bytes
- * of UTF-8; no control characters, no backslash, nothing that was not UTF-8. A leading `./` is dropped. A directory
+ * Shape: 1 to 64 components of 1 to 255 bytes, none of them `.` or `..`, joined by single `/`; together at most 4095
+ * bytes of UTF-8; no control characters, no backslash, nothing that was not UTF-8. A leading `./` is dropped. A directory
  * is named without a slash at its end.
  *
  * @returns the path as it may be used
@@ -61,7 +64,9 @@ const whyUnsafe = (path: string): string | undefined => {
   if (path.includes('\\')) return 'it holds a backslash'
   if (path.includes(REPLACEMENT) || LONE_SURROGATE.test(path)) return 'it is not valid UTF-8'
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `it is longer than ${MAX_PATH_BYTES} bytes`
-  for (const component of path.split('/')) {
+  const components = path.split('/')
+  if (components.length > MAX_COMPONENTS) return `it is more than ${MAX_COMPONENTS} components deep`
+  for (const component of components) {
     if (component === '') return 'it holds an empty component'
     if (component === '.') return 'it holds the component "."'
     if (component === '..') return 'it climbs with ".."'

@@ -14,7 +14,7 @@ import { type FileHandle, mkdir, open, opendir } from 'node:fs/promises'
 import { posix } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
-import { showPath } from './safe-path.ts'
+import { MAX_PATH_BYTES, showPath } from './safe-path.ts'
 
 const AS_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
 const AS_NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
@@ -35,8 +35,11 @@ export class TargetDirectory {
   readonly #root: FileHandle
   readonly #shown: string
   readonly #created = new Set<string>()
-  /** The directory that was used last: files of one directory mostly come together. */
-  #open: { readonly path: string; readonly handle: FileHandle } | undefined
+  /**
+   * The directory that was used last, and those above it, from the top: files of one directory mostly come together,
+   * and the next one is mostly near. As many as a name may have components.
+   */
+  readonly #way: { readonly path: string; readonly handle: FileHandle }[] = []
 
   private constructor(root: FileHandle, shown: string) {
     this.#root = root
@@ -79,6 +82,7 @@ export class TargetDirectory {
   /** Creates a directory, and those above it. One that was created for a file in it is taken as it is. */
   async createDirectory(path: string, mode: number): Promise<void> {
     if (this.#created.has(path)) return
+    this.#checkLength(path)
     await this.#create(path, directoryMode(mode))
   }
 
@@ -88,6 +92,7 @@ export class TargetDirectory {
    * @throws BackupError `CLIENT_WRITE`, also when anything of that name is there already
    */
   async createFile(path: string, mode: number): Promise<FileHandle> {
+    this.#checkLength(path)
     const parent = await this.#parentOf(path)
     return this.attempt(path, () => open(below(parent, posix.basename(path)), AS_NEW_FILE, fileMode(mode)))
   }
@@ -102,9 +107,7 @@ export class TargetDirectory {
   }
 
   async close(): Promise<void> {
-    const handle = this.#open?.handle
-    this.#open = undefined
-    await handle?.close()
+    await this.#goUp(0)
     await this.#root.close()
   }
 
@@ -126,6 +129,18 @@ export class TargetDirectory {
     }
   }
 
+  /** From a descriptor a longer name could be made, and then nobody could remove it by its name. */
+  #checkLength(path: string): void {
+    const full = posix.join(this.#shown, path)
+    if (Buffer.byteLength(full) <= MAX_PATH_BYTES) return
+    throw new BackupError(
+      'CLIENT_WRITE',
+      `expected a name of at most ${MAX_PATH_BYTES} bytes, found one of ${Buffer.byteLength(full)}: ${showPath(full)}`,
+      { path: showPath(full), errno: 'ENAMETOOLONG' },
+      { hint: 'name a target whose own path is shorter' },
+    )
+  }
+
   async #create(path: string, mode: number): Promise<void> {
     const parent = await this.#parentOf(path)
     await this.attempt(path, () => mkdir(below(parent, posix.basename(path)), { mode }))
@@ -139,26 +154,24 @@ export class TargetDirectory {
     return this.#openDirectory(parent)
   }
 
-  /** Step by step, each of them refusing a link. */
+  /** Step by step from the last directory on the way that is above it, each of them refusing a link. */
   async #openDirectory(path: string): Promise<FileHandle> {
-    if (this.#open?.path === path) return this.#open.handle
-    const previous = this.#open?.handle
-    this.#open = undefined
-    await previous?.close()
-
-    let handle = this.#root
-    let walked = ROOT
-    for (const name of path.split('/')) {
-      const from = handle
-      walked = posix.join(walked, name)
-      try {
-        handle = await this.attempt(walked, () => open(below(from, name), AS_DIRECTORY | constants.O_NOFOLLOW))
-      } finally {
-        if (from !== this.#root) await from.close()
-      }
+    const names = path.split('/')
+    const isOnTheWay = ({ path: open }: { readonly path: string }): boolean => `${path}/`.startsWith(`${open}/`)
+    await this.#goUp(this.#way.filter(isOnTheWay).length)
+    for (const name of names.slice(this.#way.length)) {
+      const above = this.#way.at(-1)
+      const walked = posix.join(above?.path ?? ROOT, name)
+      const from = above?.handle ?? this.#root
+      const handle = await this.attempt(walked, () => open(below(from, name), AS_DIRECTORY | constants.O_NOFOLLOW))
+      this.#way.push({ path: walked, handle })
     }
-    this.#open = { path, handle }
-    return handle
+    return this.#way.at(-1)?.handle ?? this.#root
+  }
+
+  /** Lets go of what lies below so many directories of the way. */
+  async #goUp(kept: number): Promise<void> {
+    for (const { handle } of this.#way.splice(kept).reverse()) await handle.close()
   }
 }
 

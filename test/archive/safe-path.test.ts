@@ -15,6 +15,7 @@ test.each([
   '-rf',
   'a'.repeat(255),
   `${'d'.repeat(255)}/`.repeat(15) + 'f'.repeat(255),
+  `${'d/'.repeat(63)}f`,
 ])('lets a plain relative path through: %s', (path) => {
   const safe = checkSafePath(path)
 
@@ -45,6 +46,7 @@ test.each([
   ['half a surrogate pair', 'a\ud800', 'UTF-8'],
   ['a component of 256 bytes', 'a'.repeat(256), '255 bytes'],
   ['a component of 256 bytes in 128 characters', 'é'.repeat(128), '255 bytes'],
+  ['a path 65 components deep', `${'d/'.repeat(64)}f`, '64 components'],
   ['a path of 4096 bytes', `${'ab/'.repeat(1365)}c`, '4095 bytes'],
 ])('refuses %s', (_, path, reason) => {
   expect(() => checkSafePath(path)).toThrow(

@@ -334,6 +334,11 @@ print(base64.b64encode(subprocess.run([sys.executable, '-c', ${JSON.stringify(PY
       () => archive(pax([['path', 'a'.repeat(256)]]), evil('good')),
       'ARCHIVE_PATH_UNSAFE',
     ],
+    [
+      'a name that is too deep',
+      () => archive(pax([['path', `${'d/'.repeat(2000)}f`]]), evil('f')),
+      'ARCHIVE_PATH_UNSAFE',
+    ],
     ['an empty name', () => archive(evil('')), 'ARCHIVE_PATH_UNSAFE'],
     [
       'a symbolic link and a file through it',
