@@ -50,8 +50,9 @@ const failureAsJson = (error: unknown): Record<string, unknown> => {
   return { status: 'FAILED', code, message, hint, facts, exitStatus }
 }
 
+/** Values may be words of an agent, or stand in an archive that somebody else has made. */
 export const table = (rows: readonly Row[]): string =>
-  rows.map(([name, value]) => `${name.padEnd(11)} ${value.trimEnd()}\n`).join('')
+  rows.map(([name, value]) => `${name.padEnd(11)} ${printable(value).trimEnd()}\n`).join('')
 
 /** Rows below headings, each column as wide as its widest cell. */
 export const columns = (headings: readonly string[], rows: readonly (readonly string[])[]): string => {
