@@ -4,7 +4,7 @@
  *     /usr/bin/backup-agent, backup-client       links to the programs
  *     /usr/lib/kv-backup-agent/                  dist/, and the npm packages of package-lock.json
  *     /usr/lib/systemd/system/, tmpfiles.d/      host/
- *     /etc/kv-backup-agent/agent.toml            host/, a conffile; with /etc/logrotate.d/kv-backup-agent
+ *     /etc/kv-backup-agent/agent.toml            a conffile, as /etc/logrotate.d/kv-backup-agent is
  *     /usr/share/doc/kv-backup-agent/            papers, copyright, examples/xinetd.conf
  *
  * Needs Debian's own dpkg-deb, no network and no root. The same sources give the same bytes: every time is
@@ -93,7 +93,7 @@ const layOut = (stage, packages) => {
   }
   copy(join(host, 'tmpfiles.conf'), join(stage, 'usr/lib/tmpfiles.d/kv-backup-agent.conf'))
   copy(join(host, 'logrotate.conf'), join(stage, 'etc/logrotate.d/kv-backup-agent'))
-  copy(join(host, 'agent.toml'), join(stage, 'etc/kv-backup-agent/agent.toml'))
+  copy(join(root, 'bin/packaging/agent.toml'), join(stage, 'etc/kv-backup-agent/agent.toml'))
 
   for (const paper of ['README.md', 'PROTOCOL.md', 'SECURITY.md', 'CHANGELOG.md']) {
     copy(join(root, paper), join(stage, DOC, paper))
