@@ -65,7 +65,7 @@ const RECEIPT = makeReceipt(
   },
   {
     ...{ session: SESSION, verdict: complete1, dialogue: '0.77.0', sid: 'nightly', format: 'tar', encoding: 'framed' },
-    ...{ sha256: complete1.sha256, finishedAt: '2026-01-01T00:00:00.000Z', seconds: 1.5 },
+    ...{ base: undefined, sha256: complete1.sha256, finishedAt: '2026-01-01T00:00:00.000Z', seconds: 1.5 },
   },
 )
 
