@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
 
-import { prepareBackup } from '../../lib/engines/index.ts'
+import { type PrepareOrder, prepareBackup } from '../../lib/engines/index.ts'
 import { fixture, never, Scratch } from './stand-ins.ts'
 
 const scratch = new Scratch()
@@ -20,7 +20,7 @@ const unpacked = (files: Record<string, string>): string => {
   return directory
 }
 
-const prepare = async (directory: string): Promise<string[]> => {
+const prepare = async (directory: string, more: Partial<PrepareOrder> = {}): Promise<string[]> => {
   const lines: string[] = []
   await prepareBackup({
     directory,
@@ -28,6 +28,7 @@ const prepare = async (directory: string): Promise<string[]> => {
     program: fixture('prepare-stand-in'),
     signal: never(),
     onLine: (line) => void lines.push(line),
+    ...more,
   })
   return lines
 }
@@ -101,5 +102,40 @@ describe('preparing a backup', () => {
 
     await expect(preparing).rejects.toBe(reason)
     expect(readFileSync(join(directory, 'backup-my.cnf'), 'utf8')).toBe(OPTIONS)
+  })
+})
+
+describe('preparing a backup that increments are applied to', () => {
+  const LOG_ONLY = '--apply-log-only'
+
+  test.each([
+    ['mariadb-backup', true, []],
+    ['mariadb-backup', false, []],
+    ['xtrabackup', true, [LOG_ONLY]],
+    ['xtrabackup', false, []],
+  ] as const)('%s, with more to come: %s', async (engine, isMoreToCome, options) => {
+    const directory = unpacked({ 'backup-my.cnf': OPTIONS })
+    const incrementDirectory = unpacked({ 'backup-my.cnf': OPTIONS })
+
+    const base = await prepare(directory, { engine, isMoreToCome })
+    const increment = await prepare(directory, { engine, isMoreToCome, incrementDirectory })
+
+    const always = [`--defaults-file=${join(directory, 'backup-my.cnf')}`, '--prepare', ...options]
+    expect(base.slice(0, -1)).toEqual([...always, `--target-dir=${directory}`])
+    expect(increment.slice(0, -1)).toEqual([
+      ...always,
+      `--target-dir=${directory}`,
+      `--incremental-dir=${incrementDirectory}`,
+    ])
+  })
+
+  test('refuses an increment whose options name a plugin, and starts nothing', async () => {
+    const directory = unpacked({ 'backup-my.cnf': OPTIONS })
+    const incrementDirectory = unpacked({ 'backup-my.cnf': `${OPTIONS}plugin_load=evil.so\n` })
+
+    await expect(prepare(directory, { incrementDirectory })).rejects.toMatchObject({
+      code: 'ENGINE_PREPARE',
+      facts: { line: 8 },
+    })
   })
 })
