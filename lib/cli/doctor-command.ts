@@ -94,7 +94,11 @@ const HEADINGS = ['CHECK', 'RESULT', 'FOUND']
 const INDENT = '    '
 
 const forPeople = (findings: readonly Finding[]): string => {
-  const rows = findings.map(({ check, result, found }) => [check, result === 'fail' ? 'FAIL' : result, found])
+  const rows = findings.map(({ check, instance, result, found }) => [
+    instance === undefined ? check : `${instance}: ${check}`,
+    result === 'fail' ? 'FAIL' : result,
+    found,
+  ])
   const [heading = '', ...lines] = columns(HEADINGS, rows).trimEnd().split('\n')
   const told = lines.flatMap((line, at) => {
     const todo = findings[at]?.todo

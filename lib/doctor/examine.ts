@@ -18,7 +18,7 @@ import { checkCompressors, checkGuards } from './host-programs.ts'
 import { checkNode } from './node-version.ts'
 import { checkOpenFiles } from './open-files.ts'
 import { checkUser } from './own-user.ts'
-import type { Patient } from './patient.ts'
+import type { Patient, Server, ServerSettings } from './patient.ts'
 import { checkRedoLog } from './redo-log.ts'
 import { lookAtServer, type ServerLook } from './server.ts'
 import { checkState } from './state-directory.ts'
@@ -26,47 +26,63 @@ import { checkWaitingRoom } from './waiting-room.ts'
 
 /** Never rejects for what it finds; only a bug is thrown. */
 export const examine = async (patient: Patient): Promise<Finding[]> => {
-  const { settings, nowMs } = patient
+  const { settings, nowMs, servers = [{ settings }] } = patient
   const memory = await checkState(settings.stateDirectory)
-  const { finding: engine, identity } = await lookForEngine(settings)
-  const server = identity?.name === 'directory' ? undefined : await lookAtServer(loginOf(patient), patient.sample)
-  const survey = await surveyOf(patient, server)
+  const looks: ServerFindings[] = []
+  for (const server of servers) looks.push(await examineServer(patient, server, memory.jobs))
+  const surveys = looks.flatMap(({ survey }) => survey ?? [])
   return [
     checkNode(process.versions.node),
     checkUser(settings.stateDirectory),
+    ...looks.flatMap(({ findings }) => findings),
+    checkGuards(hostGuards()),
+    await checkCompressors(),
+    checkOpenFiles(Math.max(0, ...surveys.map(({ tables }) => tables))),
+    await checkPort(settings, patient.ping),
+    ...memory.findings,
+    checkClock({ nowMs, jobs: memory.jobs, newestFileMs: newestOf(surveys) }),
+  ]
+}
+
+interface ServerFindings {
+  readonly findings: readonly Finding[]
+  readonly survey: Survey | undefined
+}
+
+type Jobs = Parameters<typeof checkRedoLog>[0]['jobs']
+
+const examineServer = async (
+  { login, sample, settings: agent }: Patient,
+  { instance, settings }: Server,
+  jobs: Jobs,
+): Promise<ServerFindings> => {
+  const { socket, defaultsFile } = settings
+  const { finding: engine, identity } = await lookForEngine(settings)
+  const isServer = identity?.name !== 'directory'
+  const server = isServer ? await lookAtServer({ ...login, socket, defaultsFile }, sample) : undefined
+  const survey = await surveyOf(settings, server)
+  const findings = [
     engine,
     ...(server?.findings ?? []),
     ...(identity === undefined || server?.facts === undefined ? [] : [checkVersions(identity, server.facts)]),
     ...(survey === undefined ? [] : [checkDataDirectory(survey)]),
-    ...(await checkWaitingRoom(settings, survey)),
-    ...redoFindings(server, survey, memory.jobs),
-    checkGuards(hostGuards()),
-    await checkCompressors(),
-    checkOpenFiles(survey?.tables ?? 0),
-    await checkPort(settings, patient.ping),
-    ...memory.findings,
-    checkClock({ nowMs, jobs: memory.jobs, newestFileMs: survey?.newestMs }),
+    ...(await checkWaitingRoom(agent, survey)),
+    ...redoFindings(server, survey, jobs),
   ]
+  return { survey, findings: instance === undefined ? findings : findings.map((one) => ({ ...one, instance })) }
 }
 
-const loginOf = ({ settings: { socket, defaultsFile }, login }: Patient): Parameters<typeof lookAtServer>[0] => ({
-  ...login,
-  socket,
-  defaultsFile,
-})
-
 /** Where the data is: the server knows best. */
-const surveyOf = async ({ settings }: Patient, server: ServerLook | undefined): Promise<Survey | undefined> => {
+const surveyOf = async (settings: ServerSettings, server: ServerLook | undefined): Promise<Survey | undefined> => {
   const directory = server?.facts?.dataDirectory ?? settings.datadir ?? settings.directory
   return directory === undefined ? undefined : surveyDataDirectory(directory)
 }
 
-const redoFindings = (
-  server: ServerLook | undefined,
-  survey: Survey | undefined,
-  jobs: Parameters<typeof checkRedoLog>[0]['jobs'],
-): Finding[] => {
+const redoFindings = (server: ServerLook | undefined, survey: Survey | undefined, jobs: Jobs): Finding[] => {
   const [capacityBytes, writtenPerSecond] = [survey?.redoBytes, server?.writtenPerSecond]
   if (survey === undefined || capacityBytes === undefined || writtenPerSecond === undefined) return []
   return [checkRedoLog({ capacityBytes, dataBytes: survey.bytes, writtenPerSecond, jobs })]
 }
+
+const newestOf = (surveys: readonly Survey[]): number | undefined =>
+  surveys.length === 0 ? undefined : Math.max(...surveys.map(({ newestMs }) => newestMs))

@@ -13,6 +13,8 @@ export interface Finding {
   /** What was looked at: a few words that never change, scripts look for them. */
   readonly check: string
   readonly result: Result
+  /** Which server, where the agent has several. */
+  readonly instance?: string
   /** One clause, without a full stop. */
   readonly found: string
   /** What to do: a command or an option, where there is one. */

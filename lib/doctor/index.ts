@@ -2,5 +2,5 @@
 
 export type { Address, Ping } from './agent-port.ts'
 export { examine } from './examine.ts'
-export type { Finding, Result } from './finding.ts'
-export type { Patient } from './patient.ts'
+export { type Finding, failedWith, ok, type Result } from './finding.ts'
+export type { Patient, Server } from './patient.ts'

@@ -7,8 +7,16 @@ export type ServerSettings = Partial<
   Pick<AgentSettings, 'engine' | 'directory' | 'socket' | 'defaultsFile' | 'datadir'>
 >
 
+export interface Server {
+  /** Its name, where the agent has several. */
+  readonly instance?: string | undefined
+  readonly settings: ServerSettings
+}
+
 export interface Patient {
   readonly settings: AgentSettings
+  /** All that clients may ask for; left out, the one of `settings`. */
+  readonly servers?: readonly Server[] | undefined
   /** As a client would send it. */
   readonly login: { readonly user?: string | undefined; readonly password?: string | undefined }
   readonly ping: Ping

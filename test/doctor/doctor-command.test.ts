@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
+import { examine } from '../../lib/doctor/index.ts'
 import { canUnshare, launchWithTmpfs } from '../faults/namespaces.ts'
 import { AGENT_PROGRAM, AgentProcess } from '../rig/agent-process.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
@@ -118,6 +119,38 @@ test('the statement that it names gives the grant', async () => {
   await server.query(statement ?? '')
 
   expect(bad(await doctor(['--json', '--user', 'lacking']))).toEqual([])
+})
+
+test('several servers are looked at one by one, and named', async () => {
+  const directory = join(scratch, 'snapshot')
+  mkdirSync(directory)
+  writeFileSync(join(directory, 'ibdata1'), 'x')
+
+  const findings = await examine({
+    settings: {
+      host: '127.0.0.1',
+      port: 0,
+      engine: 'auto',
+      spoolDirectory: scratch,
+      spoolBytes: 1e9,
+      spillBytes: 1e9,
+      memoryBytes: 1e7,
+      seconds: {},
+    },
+    servers: [
+      { instance: 'shop', settings: { socket: server.socket } },
+      { instance: 'old', settings: { engine: 'directory', directory } },
+    ],
+    login: { user: 'backup', password: PASSWORD },
+    ping: () => Promise.reject(new Error('nobody asks')),
+    nowMs: Date.now(),
+    sample: () => Promise.resolve(1),
+  })
+
+  const of = (name: string): string[] => findings.filter(({ instance }) => instance === name).map(({ check }) => check)
+  expect(of('shop')).toEqual(['engine', 'login', 'grants', 'versions', 'data directory', 'spool', 'spill', 'redo log'])
+  expect(of('old')).toEqual(['engine', 'data directory', 'spool', 'spill'])
+  expect(findings.filter(({ result }) => result === 'fail')).toEqual([])
 })
 
 test('without a login it looks at what it can, and that is no failure', async () => {

@@ -95,6 +95,7 @@ describe('the service of xinetd', () => {
       bind: '127.0.0.1',
       only_from: '127.0.0.1',
       umask: '077',
+      passenv: 'TZ',
       log_on_failure: 'HOST',
       server: '/usr/bin/backup-agent',
       server_args: 'inetd',
