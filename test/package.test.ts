@@ -56,7 +56,7 @@ describe('the package that is published', () => {
       'LICENSE',
       'PROTOCOL.md',
       'README.md',
-      'bin/packaging/agent.toml',
+      'bin/packaging/host/agent.toml',
       'bin/packaging/host/kv-backup-agent.service',
       'bin/packaging/host/kv-backup-agent.socket',
       'bin/packaging/host/logrotate.conf',

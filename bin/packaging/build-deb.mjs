@@ -93,7 +93,7 @@ const layOut = (stage, packages) => {
   }
   copy(join(host, 'tmpfiles.conf'), join(stage, 'usr/lib/tmpfiles.d/kv-backup-agent.conf'))
   copy(join(host, 'logrotate.conf'), join(stage, 'etc/logrotate.d/kv-backup-agent'))
-  copy(join(root, 'bin/packaging/agent.toml'), join(stage, 'etc/kv-backup-agent/agent.toml'))
+  copy(join(host, 'agent.toml'), join(stage, 'etc/kv-backup-agent/agent.toml'))
 
   for (const paper of ['README.md', 'PROTOCOL.md', 'SECURITY.md', 'CHANGELOG.md']) {
     copy(join(root, paper), join(stage, DOC, paper))

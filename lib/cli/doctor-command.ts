@@ -14,8 +14,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 
 import { pingAgent } from '../client/index.ts'
-import { settingsOf } from '../config/index.ts'
-import { examine, type Finding, type Result } from '../doctor/index.ts'
+import { type Configuration, SERVER_NAMING_KEYS, settingsOf } from '../config/index.ts'
+import { examine, failedWith, type Finding, ok, type Result, type Server } from '../doctor/index.ts'
 import { EXIT } from '../errors/index.ts'
 import { readPassword } from './password.ts'
 import { columns, printable, runReported } from './report.ts'
@@ -72,8 +72,12 @@ Exit status: 0 when backups can be made, also with warnings; 4 when something wo
 const look = async (options: DoctorOptions, command: Command, signal: AbortSignal): Promise<Finding[]> => {
   const { user, passwordFile, sampleSeconds } = options
   const password = user === undefined ? undefined : await readPassword(passwordFile)
-  return examine({
-    settings: settingsOf(await configurationOf(command)),
+  const configuration = await configurationOf(command).catch((error: unknown) => failedWith('configuration', error))
+  // Without it nobody knows what to look at.
+  if ('check' in configuration) return [configuration]
+  const findings = await examine({
+    settings: settingsOf(configuration),
+    servers: serversOf(configuration),
     login: { user, password },
     ping: (address) => pingAgent({ ...address, connectSeconds: PING_SECONDS, silenceSeconds: PING_SECONDS, signal }),
     nowMs: Date.now(),
@@ -83,6 +87,15 @@ const look = async (options: DoctorOptions, command: Command, signal: AbortSigna
       return (performance.now() - startedMs) / 1000
     },
   })
+  return [ok('configuration', configuration.file?.path ?? 'no file; options and defaults'), ...findings]
+}
+
+/** The one that the top of the configuration describes, if it does; and those with a name. */
+const serversOf = (configuration: Configuration): Server[] => {
+  const settings = settingsOf(configuration)
+  const named = Object.entries(settings.instances ?? {}).map(([instance, server]) => ({ instance, settings: server }))
+  const isTopOne = SERVER_NAMING_KEYS.some((key) => configuration.settings[key].value !== undefined)
+  return [...(isTopOne || named.length === 0 ? [{ settings }] : []), ...named]
 }
 
 const ORDER: readonly Result[] = ['ok', 'warn', 'fail']

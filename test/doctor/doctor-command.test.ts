@@ -1,6 +1,6 @@
 /** `backup-agent doctor` as people and scripts run it, beside a real server. */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -79,6 +79,7 @@ test('all is well: the agent answers, the login works, everything is looked at',
   })
   expect(bad(run)).toEqual([])
   expect(checksOf(run).map(({ check }) => check)).toEqual([
+    'configuration',
     'node',
     'user',
     'engine',
@@ -105,7 +106,7 @@ test('all is well: the agent answers, the login works, everything is looked at',
 test('people get a table, what to do below each line that is not well, and the sum at its end', async () => {
   const run = await doctor(['--user', 'lacking'])
 
-  expect(run.stdout.toString()).toMatch(/^CHECK +RESULT +FOUND\nnode +ok +\d/)
+  expect(run.stdout.toString()).toMatch(/^CHECK +RESULT +FOUND\nconfiguration +ok +no file/)
   expect(run.stdout.toString()).toMatch(
     /\ngrants +FAIL +'lacking'@'localhost' lacks PROCESS\n {4}run on the server, as an administrator: GRANT PROCESS ON \*\.\* TO 'lacking'@'localhost';\n/,
   )
@@ -151,6 +152,23 @@ test('several servers are looked at one by one, and named', async () => {
   expect(of('shop')).toEqual(['engine', 'login', 'grants', 'versions', 'data directory', 'spool', 'spill', 'redo log'])
   expect(of('old')).toEqual(['engine', 'data directory', 'spool', 'spill'])
   expect(findings.filter(({ result }) => result === 'fail')).toEqual([])
+})
+
+test('the configuration is looked at first: every mistake in it, and who may write it', async () => {
+  const file = join(scratch, 'agent.toml')
+  writeFileSync(file, 'spool-dri = "/srv"\n', { mode: 0o600 })
+  const mistaken = await doctor(['--json', '--config', file])
+  writeFileSync(file, 'listen = "127.0.0.1:0"\n')
+  chmodSync(file, 0o666)
+  const lax = await doctor(['--json', '--config', file])
+  chmodSync(file, 0o600)
+  const well = await doctor(['--json', '--config', file])
+
+  expect(bad(mistaken)).toEqual(['configuration'])
+  expect(of(mistaken, 'configuration')?.found).toContain('spool-dri')
+  expect(bad(lax)).toEqual(['configuration'])
+  expect(of(well, 'configuration')).toMatchObject({ result: 'ok', found: file })
+  expect(of(well, 'port')?.found).toBe('the system chooses one')
 })
 
 test('without a login it looks at what it can, and that is no failure', async () => {
