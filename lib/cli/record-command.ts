@@ -12,6 +12,7 @@ import { parseRequestSession, readSession, recordSession, writeSession } from '.
 import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
+import { print } from './print.ts'
 import { withStopSignals } from './stop-signals.ts'
 import { type Address, parseAddress } from './values.ts'
 
@@ -53,7 +54,7 @@ const recordAction = async (address: Address, options: RecordOptions): Promise<v
   )
   const text = writeSession(session)
   if (options.out === '-') {
-    process.stdout.write(text)
+    await print(process.stdout, text)
     return
   }
   await writeFile(options.out, text).catch((cause: NodeJS.ErrnoException) => {

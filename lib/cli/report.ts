@@ -8,6 +8,7 @@
 import type { ArchiveFacts } from '../archive/index.ts'
 import type { BackupProof, BackupVerdict, Receipt } from '../client/index.ts'
 import { BackupError, type ExitStatus } from '../errors/index.ts'
+import { outliveFailures, print } from './print.ts'
 import { ProgressLine } from './progress-line.ts'
 import { withStopSignals } from './stop-signals.ts'
 
@@ -29,16 +30,17 @@ export interface Reported<Result> {
 /** Runs one command with a progress line and stop signals, and reports how it ended. */
 export const runReported = async <Result>(reported: Reported<Result>): Promise<void> => {
   const { json, stream } = reported
+  outliveFailures(process.stderr) // a terminal that goes away takes its progress line along, and not the work
   const line = new ProgressLine()
   try {
     const result = await withStopSignals((signal) => reported.work(signal, line))
     line.clear()
-    stream.write(json ? `${JSON.stringify(reported.asJson(result))}\n` : reported.forPeople(result))
+    await print(stream, json ? `${JSON.stringify(reported.asJson(result))}\n` : reported.forPeople(result))
     const exitStatus = reported.exitStatus?.(result)
     if (exitStatus !== undefined) process.exitCode = exitStatus // run-program hands it on
   } catch (error) {
     line.clear()
-    if (json) stream.write(`${JSON.stringify(failureAsJson(error))}\n`)
+    if (json) await print(stream, `${JSON.stringify(failureAsJson(error))}\n`).catch(() => undefined)
     throw error
   }
 }

@@ -8,6 +8,7 @@
 import { type Command, CommanderError } from 'commander'
 
 import { BackupError, EXIT } from '../errors/index.ts'
+import { print } from './print.ts'
 
 /**
  * @param program with its actions; an action that throws decides the exit status
@@ -22,7 +23,8 @@ export const runProgram = async (program: Command, argv: readonly string[]): Pro
   } catch (error) {
     // Help and version end this way too, with 0; commander has printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    process.stderr.write(`${program.name()}: ${describe(error)}\n`)
+    // Where nobody can be told, the status says it alone.
+    await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
     return error instanceof BackupError ? error.exitStatus : EXIT.bug
   }
 }

@@ -207,6 +207,7 @@ export const CATALOGUE = catalogue({
   // cli: the face to people
   CLI_USAGE: { exit: EXIT.usage, meaning: 'an option or argument that cannot be' },
   CLI_FILE: { exit: EXIT.usage, meaning: 'a file named on the command line cannot be read' },
+  CLI_OUTPUT: { exit: EXIT.local, meaning: 'what there was to say could not be printed' },
   SESSION_FILE_INVALID: { exit: EXIT.usage, meaning: 'a recorded session that cannot be read' },
   SESSION_DIFFERS: { exit: EXIT.failed, meaning: 'the agent answered differently from the recording' },
 })

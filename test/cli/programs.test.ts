@@ -594,3 +594,46 @@ const unusedPort = async (): Promise<number> => {
   await once(server, 'close')
   return port
 }
+
+describe('words that nobody takes', () => {
+  /** By a shell, which gives the program an output of its choice. */
+  const runInShell = async (script: string, out: string): Promise<Ended> => {
+    const args = [
+      '-c',
+      script,
+      'sh',
+      process.execPath,
+      program('backup-client'),
+      'fetch',
+      address,
+      '--out',
+      out,
+      '--json',
+    ]
+    const child = spawn('sh', args, { env: { PATH: process.env['PATH'] } })
+    const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []]
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
+    const [status] = (await once(child, 'close')) as [number | null]
+    return { status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() }
+  }
+
+  test.each([
+    ['whose reader is gone', '{ "$@"; echo "status $?" >&2; } | true', 'status 0\n'],
+    ['to a full disk', '"$@" >/dev/full; echo "status $?" >&2', /^backup-client: .*ENOSPC \[CLI_OUTPUT\]\nstatus 7\n$/],
+    [
+      'about a failure, to a full disk',
+      '"$@" --protocol 0.76 --encoding framed >/dev/full; echo "status $?" >&2',
+      /\[CLI_USAGE\][\s\S]*status 2\n$/,
+    ],
+    ['on a standard error that is full', '"$@" 2>/dev/full >/dev/null; echo "status $?" >&2', 'status 0\n'],
+  ])('a report %s ends nothing, and is no bug', async (what, script, expected) => {
+    const out = join(work, 'unheard.tar')
+
+    const { stderr } = await runInShell(script, out)
+
+    expect(stderr).toMatch(expected)
+    expect(stderr).not.toContain('node:')
+    expect(existsSync(out)).toBe(!what.includes('failure'))
+  })
+})

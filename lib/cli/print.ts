@@ -1,0 +1,32 @@
+/**
+ * Prints words, and says when nobody got them: a closed pipe, a full disk, a terminal that is gone.
+ *
+ * Without this such a write ends the process as a bug would, behind a backup that is whole.
+ */
+
+import { BackupError } from '../errors/index.ts'
+
+/**
+ * Resolves when the words are out. A reader that has closed its end has seen enough (`| head`): that is no failure. Nor is it
+ * one when standard error takes nothing: what is said there is for whoever looks.
+ *
+ * @throws BackupError `CLI_OUTPUT` when they are lost otherwise
+ */
+export const print = async (stream: NodeJS.WritableStream, words: string): Promise<void> => {
+  outliveFailures(stream)
+  const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
+    stream.write(words, (error) => resolve(error)),
+  )
+  if (!failure || failure.code === 'EPIPE' || stream === process.stderr) return
+  const errno = failure.code ?? 'unknown'
+  throw new BackupError('CLI_OUTPUT', `cannot print what there is to say: ${errno}`, { errno }, { cause: failure })
+}
+
+/** Lets a write that fails be no more than that: whoever waits for it is told. */
+export const outliveFailures = (stream: NodeJS.WritableStream): void => {
+  if (heard.has(stream)) return
+  heard.add(stream)
+  stream.on('error', () => undefined)
+}
+
+const heard = new WeakSet<NodeJS.WritableStream>()
