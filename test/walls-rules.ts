@@ -100,9 +100,9 @@ const HOMES: Readonly<Record<string, Home>> = {
     why: 'a mistyped name is answered in the same words everywhere',
   },
   'node:net': {
-    home: /^lib\/(agent\/listener|client\/request)[^/]*\.ts$/,
-    where: 'lib/agent/listener*.ts and lib/client/request*.ts',
-    why: 'everything behind those two works on streams, and can be tested without a network',
+    home: /^lib\/(agent\/listener|client\/request|log\/journal-destination)[^/]*\.ts$/,
+    where: 'lib/agent/listener*.ts, lib/client/request*.ts and lib/log/journal-destination.ts',
+    why: 'everything behind those works on streams, and can be tested without a network',
     typesIn: /^lib\/(agent|client)\//,
   },
 }
@@ -174,7 +174,8 @@ const brokenDoor = (path: string, target: string): string[] => {
     return [`imports ${target}, which is outside of lib: what is published is lib and bin alone`]
   }
   if (path.startsWith('bin/')) {
-    return target === 'lib/cli/index.ts'
+    // Under inetd the agent starts for each connection: what must come first, and nothing of the client.
+    return ['lib/cli/index.ts', 'lib/cli/client-descriptors.ts', 'lib/cli/run-agent.ts'].includes(target)
       ? []
       : [`imports ${target}: a program hands its arguments to lib/cli/index.ts and does nothing else`]
   }

@@ -128,7 +128,11 @@ describe('a wall', () => {
         ['pino', 'lib/agent/a.ts', 'lib/log'],
         ['pino-pretty', 'lib/cli/a.ts', 'lib/log'],
         ['commander', 'lib/config/a.ts', 'lib/cli'],
-        ['node:net', 'lib/agent/session.ts', 'lib/agent/listener*.ts and lib/client/request*.ts'],
+        [
+          'node:net',
+          'lib/agent/session.ts',
+          'lib/agent/listener*.ts, lib/client/request*.ts and lib/log/journal-destination.ts',
+        ],
       ] as const
     ).map(([name, path, where]): [string, Source, string] => [
       `around the home of ${name}, in ${path}`,

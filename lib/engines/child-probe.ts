@@ -5,8 +5,6 @@
  * takes seconds at most and is small; a program that does not keep to that is killed.
  */
 
-import { execa } from 'execa'
-
 /** `mariadb-backup --help` takes 20 ms; a cold disk may take seconds. */
 const DEADLINE_MS = 20_000
 
@@ -27,6 +25,7 @@ export const probe = async (
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<ProbeAnswer> => {
+  const { execa } = await import('execa') // with the first child: most questions need none
   const answer = await execa(program, [...args], {
     env: { ...environment },
     extendEnv: false,

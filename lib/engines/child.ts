@@ -18,8 +18,6 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { execa } from 'execa'
-
 import { BackupError } from '../errors/index.ts'
 import { guardWords } from './host-guards.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
@@ -72,6 +70,8 @@ export interface Child {
  * @throws BackupError `ENGINE_UNUSABLE` when the program cannot be started; the signal's reason when it is already aborted
  */
 export const startChild = async (order: ChildOrder): Promise<Child> => {
+  order.signal.throwIfAborted()
+  const { execa } = await import('execa') // with the first child: most questions need none
   order.signal.throwIfAborted()
   const [file = order.program, ...args] = [...guardWords(order.lock), order.program, ...order.args]
   const subprocess = execa(file, args, {

@@ -30,8 +30,8 @@ export const LOCK_HELD_EXIT = 75
 const DIRECTORIES = ['/usr/bin', '/bin']
 
 export const hostGuards = (): HostGuards => ({
-  pdeathsig: findGuard('setpriv') !== undefined,
-  lock: findGuard('flock') !== undefined,
+  pdeathsig: findHostProgram('setpriv') !== undefined,
+  lock: findHostProgram('flock') !== undefined,
 })
 
 /**
@@ -40,8 +40,8 @@ export const hostGuards = (): HostGuards => ({
  * @param lock absolute path of the file or directory to lock, or `undefined` for no lock
  */
 export const guardWords = (lock: string | undefined): string[] => {
-  const setpriv = findGuard('setpriv')
-  const flock = lock === undefined ? undefined : findGuard('flock')
+  const setpriv = findHostProgram('setpriv')
+  const flock = lock === undefined ? undefined : findHostProgram('flock')
   return [
     ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']),
     // After LOCK comes the program: a `--` there would be taken for its name.
@@ -49,7 +49,8 @@ export const guardWords = (lock: string | undefined): string[] => {
   ]
 }
 
-const findGuard = (name: string): string | undefined =>
+/** Absolute path of a program of the host; undefined where there is none. */
+export const findHostProgram = (name: string): string | undefined =>
   DIRECTORIES.map((directory) => `${directory}/${name}`).find(isUsable)
 
 /** Busybox has both under the same names, and knows none of these options. */

@@ -1,6 +1,8 @@
 /** Door of the room `engines`: the only room that starts programs. */
 
 export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
+export { type ChildWriter, startLogger } from './child-writer.ts'
+export { notifyServiceManager } from './child-notify.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 export { isCopiedFile } from './data-directory-size.ts'
 export { findEngine } from './find-engine.ts'

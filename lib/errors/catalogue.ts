@@ -57,6 +57,9 @@ export const CATALOGUE = catalogue({
   SCRATCH_NO_ROOM: { exit: EXIT.local, meaning: 'the disk for scratch files is full, or down to its reserve' },
   SCRATCH_IO: { exit: EXIT.local, meaning: 'a scratch file cannot be made, written or read back' },
 
+  // log: where the lines go
+  LOG_DESTINATION: { exit: EXIT.usage, meaning: 'the log cannot be written where it was wanted' },
+
   // protocol: the words on the wire
   PROTOCOL_LINE_TOO_LONG: { exit: EXIT.refused, meaning: 'a line is longer than the limit' },
   PROTOCOL_BLOCK_TOO_LARGE: { exit: EXIT.refused, meaning: 'a block is larger than the limit' },
@@ -169,6 +172,7 @@ export const CATALOGUE = catalogue({
     exit: EXIT.refused,
     meaning: 'the base of an incremental backup ends at another log sequence number',
   },
+  JOB_ELSEWHERE: { exit: EXIT.refused, meaning: 'another process of the agent makes the backup and did not cancel it' },
   JOB_CANCELLED: { exit: EXIT.failed, meaning: 'the backup was cancelled' },
   JOB_START_TIMEOUT: { exit: EXIT.failed, meaning: 'the backup program did not begin to send in time' },
   JOB_LOCK_WAIT: { exit: EXIT.failed, meaning: 'the backup program waited too long for a lock of the server' },
@@ -184,6 +188,7 @@ export const CATALOGUE = catalogue({
   AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
+  AGENT_DESCRIPTOR: { exit: EXIT.usage, meaning: 'the socket that the agent was given is none it can serve' },
 
   // client: the asking side
   CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },

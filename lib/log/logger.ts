@@ -1,5 +1,5 @@
 /**
- * The one logger: pino, JSON on standard error, readable lines on a terminal.
+ * The one logger: pino, JSON lines to where the caller wants them, readable ones on a terminal.
  *
  * Never writes to standard output: under inetd that is the client's socket, and for
  * `backup-client fetch --out -` it is the backup. Requests are never logged whole;
@@ -7,6 +7,9 @@
  */
 
 import { type Logger as PinoLogger, pino } from 'pino'
+
+import { descriptorDestination } from './descriptor-destination.ts'
+import type { LogDestination } from './destination.ts'
 
 /** What the other rooms are given. */
 export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child' | 'level'>
@@ -26,14 +29,21 @@ export interface LoggerOptions {
   readonly name: string
   /** Readable lines instead of JSON; the caller knows whether standard error is a terminal. */
   readonly pretty?: boolean
+  /** Standard error, when it is left out. */
+  readonly destination?: LogDestination
 }
 
 /**
  * Makes the program's logger.
  *
- * Lines are written synchronously, so that the last line before a crash is not lost.
+ * Lines on standard error and in a file are written synchronously, so that the last one before a crash is not lost.
  */
-export const createLogger = async ({ level, name, pretty = false }: LoggerOptions): Promise<Logger> => {
+export const createLogger = async ({
+  level,
+  name,
+  pretty = false,
+  destination = descriptorDestination(STDERR_DESCRIPTOR),
+}: LoggerOptions): Promise<Logger> => {
   const options = {
     level,
     name,
@@ -42,7 +52,7 @@ export const createLogger = async ({ level, name, pretty = false }: LoggerOption
     timestamp: pino.stdTimeFunctions.isoTime,
   }
   if (!pretty) {
-    const logger: Logger = pino(options, pino.destination({ dest: STDERR_DESCRIPTOR, sync: true }))
+    const logger: Logger = pino(options, destination)
     return logger
   }
 
