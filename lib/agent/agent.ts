@@ -16,6 +16,7 @@ import type { Socket } from 'node:net'
 import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
 import { type EngineIdentity, hostGuards } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { WISH_SIGNAL } from '../history/index.ts'
 import { Admission, type BackupJob, type JobMemory } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { openDebts, openMemory } from './open-memory.ts'
@@ -49,6 +50,7 @@ export class Agent {
     this.#hurry = hurry
     this.#drainSeconds = drainSeconds
     this.#log = log
+    if (memory.state !== 'off') process.on(WISH_SIGNAL, this.#onWish)
   }
 
   /**
@@ -88,11 +90,6 @@ export class Agent {
     return this.#context.engine.identity
   }
 
-  /** Connections that are open, and sessions that have something left to do. */
-  get load(): number {
-    return Math.max(this.#sockets.size, this.#sessions.size)
-  }
-
   /** Serves one connection. Resolves, and never rejects, when its session is over; its last bytes may be on their way. */
   async serve(socket: Socket): Promise<void> {
     this.#sockets.add(socket)
@@ -109,6 +106,11 @@ export class Agent {
   cancel(reason: string): void {
     this.#cancelAll(new BackupError('JOB_CANCELLED', reason))
     this.#hurry.abort()
+  }
+
+  /** Breaks every connection off by a reset: for a process that is about to die of a bug. */
+  breakOff(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
   /**
@@ -155,6 +157,17 @@ export class Agent {
     for (const open of this.#sockets) open.destroySoon()
     await this.#memory.close()
     await this.#runtime.remove()
+    process.off(WISH_SIGNAL, this.#onWish)
+  }
+
+  /** Another process of this host was asked to cancel a job of ours, and has written it into the history. */
+  readonly #onWish = async (): Promise<void> => {
+    const wishes = await this.#memory.cancelWishes()
+    for (const job of this.#context.jobs) {
+      const by = wishes.get(job.id)
+      // One whose end is on its way is complete: there is nothing left to stop.
+      if (by !== undefined && !job.isLettingGo) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${by}`))
+    }
   }
 
   #cancelAll(error: BackupError): void {

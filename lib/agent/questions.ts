@@ -5,7 +5,7 @@
  */
 
 import { BackupError } from '../errors/index.ts'
-import { type BackupJob, isFinal, type RememberedJob } from '../jobs/index.ts'
+import { type BackupJob, isFinal, type JobElsewhere, type RememberedJob } from '../jobs/index.ts'
 import {
   AGENT_PROTOCOL_VERSION,
   positionPairs,
@@ -28,7 +28,7 @@ export const answerQuestion = async (
     case 'ping':
       return [writeReady(), writeStatus({ status: 'OK', msg: 'pong' }, identityPairs(context))]
     case 'status':
-      return [writeReady(), ...statusBlocks(context)]
+      return [writeReady(), ...(await statusBlocks(context))]
     case 'cancel':
       return [writeReady(), await cancel(request.sid, context, peer)]
     case 'verdict':
@@ -41,9 +41,11 @@ const identityPairs = ({ product }: SessionContext): [string, string][] => [
   ['protocol', AGENT_PROTOCOL_VERSION],
 ]
 
-const statusBlocks = (context: SessionContext): Buffer[] => {
+const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
   const { engine, memory, jobs, nowMs, startedMs, admission } = context
-  const running = jobs.size === 0 ? 'idle' : `${jobs.size} running`
+  const elsewhere = await memory.elsewhere()
+  const count = jobs.size + elsewhere.length
+  const running = count === 0 ? 'idle' : `${count} running`
   const msg = admission.isDraining ? `shutting down, ${running}` : running
   const head = writeStatus({ status: 'OK', msg }, [
     ...identityPairs(context),
@@ -51,10 +53,24 @@ const statusBlocks = (context: SessionContext): Buffer[] => {
     ['engine-version', engine.identity.version],
     ['uptime', String(Math.floor((nowMs() - startedMs) / 1000))],
     ['history', memory.state],
-    ['jobs', String(jobs.size)],
+    ['jobs', String(count)],
   ])
-  return [head, ...[...jobs].map(jobBlock)]
+  return [head, ...[...jobs].map(jobBlock), ...elsewhere.map(elsewhereBlock)]
 }
+
+/** What the history knows of a job that another process makes. */
+const elsewhereBlock = ({ sid, job, peer, startedAt, requested, process }: JobElsewhere): Buffer =>
+  writeKvBlock([
+    ['sid', sid],
+    ['job', job],
+    ['peer', peer],
+    ['state', 'running'],
+    ['stage', `in another process, ${process.pid}`],
+    // Two wall clock labels: it may have been set in between.
+    ['seconds', String(Math.max(0, Math.floor((Date.now() - Date.parse(startedAt)) / 1000)))],
+    ['encoding', String(requested['encoding'] ?? '?')],
+    ['format', String(requested['format'] ?? '?')],
+  ])
 
 const jobBlock = (job: BackupJob): Buffer => {
   const { state, stage, seconds, archiveBytes, sentBytes, members, spilledBytes, percent, etaSeconds } = job.progress()
@@ -77,14 +93,23 @@ const jobBlock = (job: BackupJob): Buffer => {
   ])
 }
 
-const cancel = async (sid: string, { jobs }: SessionContext, peer: string): Promise<Buffer> => {
+/** How long another process may take to get rid of its backup: 3 s of grace, and a disk that is slow. */
+const ELSEWHERE_MS = 30_000
+
+const cancel = async (sid: string, { jobs, memory }: SessionContext, peer: string): Promise<Buffer> => {
   // One whose end is on its way, or that only waits for its client's word, is complete: there is nothing left to stop.
   const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state) && !job.isLettingGo)
-  if (wanted.length === 0) throw unknownJob(sid, 'no backup of this session id is running')
+  const elsewhere = (await memory.elsewhere()).filter((job) => job.sid === sid)
+  const count = wanted.length + elsewhere.length
+  if (count === 0) throw unknownJob(sid, 'no backup of this session id is running')
   for (const job of wanted) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${peer}`))
-  await Promise.all(wanted.map((job) => job.closed))
+  const deadline = AbortSignal.timeout(ELSEWHERE_MS)
+  await Promise.all([
+    ...wanted.map((job) => job.closed),
+    ...elsewhere.map((job) => memory.cancelElsewhere(job, peer, deadline)),
+  ])
   const msg = 'cancelled: the backup program is gone and the locks of the server are free'
-  return writeStatus({ status: 'OK', msg, sid }, [['cancelled', String(wanted.length)]])
+  return writeStatus({ status: 'OK', msg, sid }, [['cancelled', String(count)]])
 }
 
 const verdict = async (sid: string, { jobs, memory }: SessionContext): Promise<Buffer> => {

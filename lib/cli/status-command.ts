@@ -48,8 +48,8 @@ const cells = (job: RunningJob): string[] => [
   job.percent === undefined ? '' : `${job.percent} %`,
   job.etaSeconds === undefined ? '' : formatSeconds(job.etaSeconds),
   formatSeconds(job.seconds),
-  formatBytes(job.bytes),
-  formatBytes(job.sent),
-  `${job.files}`,
+  job.bytes === undefined ? '' : formatBytes(job.bytes),
+  job.sent === undefined ? '' : formatBytes(job.sent),
+  `${job.files ?? ''}`,
   job.peer,
 ]

@@ -31,19 +31,19 @@ export interface RunningJob {
   readonly job: string
   /** Who asked for it. */
   readonly peer: string
-  /** `starting`, `streaming`, `settling` or `complete`. */
+  /** `starting`, `streaming`, `settling` or `complete`; `running` in another process of the agent. */
   readonly state: string
   /** The backup program's own word. */
   readonly stage: string
   readonly seconds: number
-  /** Bytes of the archive that exist so far, and those that have left. */
-  readonly bytes: number
-  readonly sent: number
-  readonly files: number
+  /** Bytes of the archive that exist so far, and those that have left; unknown of another process's job, as `files`. */
+  readonly bytes: number | undefined
+  readonly sent: number | undefined
+  readonly files: number | undefined
   readonly percent: number | undefined
   readonly etaSeconds: number | undefined
   /** Bytes that wait on the agent's disk for a slow receiver. */
-  readonly spilledBytes: number
+  readonly spilledBytes: number | undefined
   /** A MIME type. */
   readonly encoding: string
   readonly format: string
@@ -93,12 +93,12 @@ export const readJob = (block: KvBlock): RunningJob => ({
   state: text(block, 'state'),
   stage: text(block, 'stage'),
   seconds: count(block, 'seconds'),
-  bytes: count(block, 'bytes'),
-  sent: count(block, 'sent'),
-  files: count(block, 'files'),
+  bytes: optionalCount(block, 'bytes'),
+  sent: optionalCount(block, 'sent'),
+  files: optionalCount(block, 'files'),
   percent: optionalCount(block, 'percent'),
   etaSeconds: optionalCount(block, 'eta'),
-  spilledBytes: count(block, 'spilled'),
+  spilledBytes: optionalCount(block, 'spilled'),
   encoding: text(block, 'encoding'),
   format: text(block, 'format'),
 })

@@ -23,8 +23,9 @@ export {
   type JournalEvent,
   type JournalOptions,
   type StartedEvent,
+  WISH_SIGNAL,
 } from './journal.ts'
-export { type ProcessIdentity, ProcessTable } from './process-identity.ts'
+export { type ProcessIdentity, ProcessTable, type Told } from './process-identity.ts'
 export { type History, readHistory } from './read-history.ts'
 export { type ChangedSetting, type FoundDebt, type ServerDebt, ServerDebts } from './server-debts.ts'
 export { DEFAULT_RETENTION, type Retention } from './retention.ts'

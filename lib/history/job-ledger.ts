@@ -32,6 +32,8 @@ type Understood =
 export class JobLedger {
   /** In the order in which the jobs began. */
   readonly #jobs = new Map<string, JobRecord>()
+  /** Who wants a job cancelled, by job. */
+  readonly #wishes = new Map<string, string>()
   #sealed = false
   #damagedHere = 0
   #damagedBefore = 0
@@ -65,6 +67,11 @@ export class JobLedger {
     return this.#jobs.get(job)
   }
 
+  /** Who wanted the job cancelled first, if anybody did. */
+  cancelWish(job: string): string | undefined {
+    return this.#wishes.get(job)
+  }
+
   /** Takes the next line of the file. Empty lines mean nothing. */
   take(bytes: Buffer): Understood {
     if (this.#sealed) return { kind: 'void' }
@@ -76,6 +83,8 @@ export class JobLedger {
         return this.#job(bytes, fields, readRunning(fields))
       case 'ended':
         return this.#job(bytes, fields, readEnded(fields))
+      case 'cancel':
+        return this.#wish(bytes, fields)
       case 'sealed':
         this.#sealed = true
         return { kind: 'seal' }
@@ -102,6 +111,13 @@ export class JobLedger {
     }
     this.#jobs.set(record.job, record)
     return { kind: 'job', line: { bytes, job: record.job, known: true }, id }
+  }
+
+  #wish(bytes: Buffer, fields: Readonly<Record<string, unknown>>): Understood {
+    const { job, by, id } = fields
+    if (typeof job !== 'string' || typeof by !== 'string') return this.#damaged()
+    if (!this.#wishes.has(job)) this.#wishes.set(job, by)
+    return { kind: 'job', line: { bytes, job, known: true }, id: typeof id === 'string' ? id : undefined }
   }
 
   #keep(bytes: Buffer, fields: Readonly<Record<string, unknown>>): Understood {

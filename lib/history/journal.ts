@@ -32,7 +32,7 @@ import {
 } from './job-record.ts'
 import { writeLine } from './journal-line.ts'
 import { discardPart, type NextGenerationOrder, type Part, reservePart, succeed } from './next-generation.ts'
-import { type ProcessIdentity, ProcessTable } from './process-identity.ts'
+import { type ProcessIdentity, ProcessTable, type Told } from './process-identity.ts'
 import { DEFAULT_RETENTION, forgettingIsDue, type Retention } from './retention.ts'
 import { StateDirectory } from './state-directory.ts'
 
@@ -64,6 +64,9 @@ export type JournalEvent = StartedEvent | EndedEvent
 export interface Compaction {
   readonly droppedJobs: number
 }
+
+/** Makes a process look for wishes in the journal. Not SIGUSR1: that one starts Node's debugger. */
+export const WISH_SIGNAL = 'SIGUSR2'
 
 /** A line that is not whole after its write is tried again: the second time names the reason. */
 const MAX_ATTEMPTS_LOST = 3
@@ -176,6 +179,41 @@ export class Journal {
     })
   }
 
+  /** Jobs that another process runs, which is alive. */
+  runningElsewhere(): Promise<readonly RunningJobRecord[]> {
+    return this.#inTurn(async () => {
+      const found: RunningJobRecord[] = []
+      for (const record of (await this.#current()).ledger.jobs) {
+        if (record.state !== 'running' || this.#running.has(record.job) || this.#owed.has(record.job)) continue
+        if (!(await this.#processes.isGone(record.process))) found.push(record)
+      }
+      return found
+    })
+  }
+
+  /**
+   * Writes down that somebody wants another process's job cancelled, and makes that process look.
+   *
+   * @param by who wants it, for that job's log and client
+   * @throws BackupError as `append`
+   */
+  wishCancelled({ job, process }: RunningJobRecord, by: string): Promise<Told> {
+    return this.#inTurn(async () => {
+      const id = this.#options.newId()
+      await this.#writeLine(writeLine({ event: 'cancel', id, job, by, at: this.#label() }), id)
+      return this.#processes.tell(process, WISH_SIGNAL)
+    })
+  }
+
+  /** Which of this object's running jobs are to be cancelled, and who wants it. */
+  cancelWishes(): Promise<ReadonlyMap<string, string>> {
+    return this.#inTurn(async () => {
+      const { ledger } = await this.#current()
+      const wishes = [...this.#running.keys()].map((job) => [job, ledger.cancelWish(job)] as const)
+      return new Map(wishes.filter((wish): wish is [string, string] => wish[1] !== undefined))
+    })
+  }
+
   /** Forgets jobs by number and age, when enough of them may go. For the start, and after each end. */
   compactWhenDue(): Promise<Compaction | undefined> {
     return this.#inTurn(async () => {
@@ -244,7 +282,11 @@ export class Journal {
   /** @returns false when a line before this one said as much about the job */
   async #write(event: 'started' | 'ended', record: JobRecord): Promise<boolean> {
     const id = this.#options.newId()
-    const line = writeLine({ event, id, ...forLine(record) })
+    return this.#writeLine(writeLine({ event, id, ...forLine(record) }), id)
+  }
+
+  /** @returns false when a line before this one said as much */
+  async #writeLine(line: Buffer, id: string): Promise<boolean> {
     for (let lost = 0, attempts = 0; attempts < MAX_ATTEMPTS; attempts += 1) {
       const generation = await this.#current()
       const placed = await generation.append(line, id)

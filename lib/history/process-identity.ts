@@ -11,6 +11,7 @@
  */
 
 import { readFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
@@ -22,6 +23,18 @@ export interface ProcessIdentity {
   /** Empty when the system does not let us know. */
   readonly bootId: string
 }
+
+/**
+ * What became of a signal.
+ *
+ * | told        | meaning                                                            |
+ * |-------------|--------------------------------------------------------------------|
+ * | `told`      | sent to exactly that process                                       |
+ * | `gone`      | there is no such process any more                                  |
+ * | `deaf`      | it does not listen to that signal, which would have ended it       |
+ * | `forbidden` | it runs as another user                                            |
+ */
+export type Told = 'told' | 'gone' | 'deaf' | 'forbidden'
 
 /** Reads what the system knows of processes; a test may give it a directory of its own. */
 export class ProcessTable {
@@ -53,6 +66,28 @@ export class ProcessTable {
     const stat = await this.#stat(identity.pid)
     if (stat === undefined) return true
     return stat.dead || stat.startTicks !== identity.startTicks
+  }
+
+  /**
+   * Sends a signal to exactly that process, and only if it listens to it: a program that does not would be
+   * ended by it. Between the look and the signal lies an instant in which no process id comes around again.
+   */
+  async tell(identity: ProcessIdentity, signal: NodeJS.Signals): Promise<Told> {
+    if (await this.isGone(identity)) return 'gone'
+    if (!(await this.#catches(identity.pid, signal))) return 'deaf'
+    try {
+      process.kill(identity.pid, signal)
+      return 'told'
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'forbidden' : 'gone'
+    }
+  }
+
+  /** `SigCgt:\t0000000188005cef`: a bit for each signal that is caught. Source: proc(5), /proc/PID/status. */
+  async #catches(pid: number, signal: NodeJS.Signals): Promise<boolean> {
+    const text = await readFile(join(this.#directory, String(pid), 'status'), 'latin1').catch(() => '')
+    const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(text)?.[1]
+    return mask !== undefined && ((BigInt(`0x${mask}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
   }
 
   async #bootId(): Promise<string> {

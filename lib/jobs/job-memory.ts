@@ -8,8 +8,10 @@
  * A backup never fails because its end could not be written down.
  */
 
+import { setTimeout as delay } from 'node:timers/promises'
+
 import { BackupError } from '../errors/index.ts'
-import type { JobBeginning, JobEnd, Journal, Outcome } from '../history/index.ts'
+import type { JobBeginning, JobEnd, Journal, Outcome, RunningJobRecord } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 
 export type MemoryState = 'ok' | 'degraded' | 'off'
@@ -27,6 +29,14 @@ export type RememberedJob = JobBeginning &
 
 const byStart = (one: RememberedJob, other: RememberedJob): number =>
   Date.parse(one.startedAt) - Date.parse(other.startedAt)
+
+/** A job that another process runs. */
+export type JobElsewhere = RunningJobRecord
+
+const NO_WISHES: ReadonlyMap<string, string> = new Map()
+
+/** How often it is looked whether a job elsewhere has ended. */
+const LOOK_MS = 50
 
 /** The newest so many of this agent, for when there is no history or its disk is gone. */
 const MAX_REMEMBERED = 100
@@ -101,6 +111,37 @@ export class JobMemory {
     return this.#journal.all()
   }
 
+  /** Jobs that run in other processes of this agent's history. Empty where nothing can be read. Never throws. */
+  async elsewhere(): Promise<readonly JobElsewhere[]> {
+    return (await this.#journal?.runningElsewhere().catch(() => [])) ?? []
+  }
+
+  /**
+   * Makes another process cancel its job. Resolves when the job has ended there: `gone` when its process did.
+   *
+   * @param deadline aborts when it has taken too long
+   * @throws BackupError `JOB_ELSEWHERE` when it cannot be told, or does not obey; `HISTORY_*`
+   */
+  async cancelElsewhere(job: JobElsewhere, by: string, deadline: AbortSignal): Promise<void> {
+    const journal = this.#journal
+    if (journal === undefined) throw new Error('bug: a job elsewhere without a journal')
+    const told = await journal.wishCancelled(job, by)
+    const { pid } = job.process
+    if (told === 'deaf' || told === 'forbidden') {
+      const why = told === 'deaf' ? 'takes no orders any more' : 'runs as another user'
+      throw elsewhere(`the backup is made by process ${pid}, which ${why}`, job)
+    }
+    while ((await journal.runningElsewhere()).some((running) => running.job === job.job)) {
+      if (deadline.aborted) throw elsewhere(`process ${pid} was told to cancel the backup and still has it`, job)
+      await delay(LOOK_MS)
+    }
+  }
+
+  /** Which of this agent's jobs another process wants cancelled, and for whom. Never throws. */
+  async cancelWishes(): Promise<ReadonlyMap<string, string>> {
+    return (await this.#journal?.cancelWishes().catch(() => NO_WISHES)) ?? NO_WISHES
+  }
+
   /** Writes what is owed, and closes. Never throws. */
   async close(): Promise<void> {
     try {
@@ -122,3 +163,11 @@ export class JobMemory {
     return new Date(this.#wallClockMs()).toISOString()
   }
 }
+
+const elsewhere = (message: string, { job, process }: JobElsewhere): BackupError =>
+  new BackupError(
+    'JOB_ELSEWHERE',
+    message,
+    { job, pid: process.pid },
+    { hint: 'a complete backup whose client has not answered cannot be cancelled; "verdict" says how far it is' },
+  )
