@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-/** Hands the command line of `backup-agent` to the room `cli`, nothing else. */
+/** Hands the command line of `backup-agent` to the room `cli`, nothing else. Under inetd, a client's socket is rescued first. */
 
-import { agentProgram, runProgram } from '../lib/cli/index.ts'
+import { releaseClientSocket } from '../lib/cli/client-descriptors.ts'
 
-process.exitCode = await runProgram(agentProgram(), process.argv)
+if (process.argv[2] === 'inetd') releaseClientSocket()
+const { runAgent } = await import('../lib/cli/run-agent.ts')
+process.exitCode = await runAgent(process.argv)

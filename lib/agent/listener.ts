@@ -5,9 +5,10 @@
  * Node's default their backup would be cut. Nothing here reads or writes a byte.
  */
 
-import { createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
+import { acceptBacklog } from './tcp-table.ts'
 
 export interface ListenerOptions {
   readonly host: string
@@ -24,16 +25,20 @@ export interface ListenerOptions {
 export interface Listener {
   readonly host: string
   readonly port: number
+  /** False when it was closed, or somebody has waited to be accepted since it was asked last. */
+  isAccepting(): Promise<boolean>
   /** Takes no new connections; those that are open go on. */
   close(): void
 }
 
 /** A peer whose machine vanished is noticed by TCP itself, after this and the system's own probes. */
-const KEEP_ALIVE_MS = 30_000
+export const KEEP_ALIVE_MS = 30_000
 
-/** @throws BackupError `AGENT_LISTEN` */
-export const listen = async (options: ListenerOptions): Promise<Listener> => {
-  const { host, port, maxConnections, onConnection, onDropped, onTrouble } = options
+/** What becomes of connections, whoever opened the socket they come from. */
+export type ConnectionOptions = Omit<ListenerOptions, 'host' | 'port'>
+
+/** Makes connections ready; listens nowhere yet. */
+export const makeServer = ({ maxConnections, onConnection, onDropped }: ConnectionOptions): Server => {
   const server = createServer({
     allowHalfOpen: true,
     noDelay: true,
@@ -41,13 +46,32 @@ export const listen = async (options: ListenerOptions): Promise<Listener> => {
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   })
   server.maxConnections = maxConnections
-  server.on('connection', onConnection)
-  server.on('drop', onDropped)
+  return server.on('connection', onConnection).on('drop', onDropped)
+}
+
+/** @throws BackupError `AGENT_LISTEN` */
+export const listen = async (options: ListenerOptions): Promise<Listener> => {
+  const { host, port } = options
+  const server = makeServer(options)
   await bind(server, host, port)
-  server.on('error', nowAndThen(onTrouble))
+  server.on('error', nowAndThen(options.onTrouble))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('bug: a TCP server without an address')
-  return { host: address.address, port: address.port, close: () => server.close() }
+  return listenerOf(server, address)
+}
+
+export const listenerOf = (server: Server, { address, port }: AddressInfo): Listener => {
+  let waited = 0
+  return {
+    host: address,
+    port,
+    isAccepting: async () => {
+      const before = waited
+      waited = await acceptBacklog(address, port)
+      return server.listening && (before === 0 || waited === 0)
+    },
+    close: () => server.close(),
+  }
 }
 
 const bind = (server: Server, host: string, port: number): Promise<void> =>
@@ -71,7 +95,7 @@ const bind = (server: Server, host: string, port: number): Promise<void> =>
   })
 
 /** It comes with every try, and the running backup must not end with it: an error that nobody hears ends the process. */
-const nowAndThen = (onTrouble: (errno: string) => void): ((cause: NodeJS.ErrnoException) => void) => {
+export const nowAndThen = (onTrouble: (errno: string) => void): ((cause: NodeJS.ErrnoException) => void) => {
   let quietUntilMs = 0
   return ({ code = 'unknown' }) => {
     const now = performance.now()

@@ -50,6 +50,27 @@ export const findTcpState = (table: string, ends: Ends): TcpState | undefined =>
   }
 }
 
+/**
+ * How many connections wait to be accepted at a listening socket, in the text of such a file.
+ *
+ * Of a socket that listens the column `rx_queue` is that. Source: get_tcp4_sock in the kernel's net/ipv4/tcp_ipv4.c.
+ */
+export const findBacklog = (table: string, address: string, port: number): number | undefined => {
+  const line = new RegExp(`^ *\\d+: ${endOf(address, port)} [0-9A-F]+:0000 0A [0-9A-F]{8}:([0-9A-F]{8}) `, 'm').exec(
+    table,
+  )
+  return line?.[1] === undefined ? undefined : Number.parseInt(line[1], 16)
+}
+
+/** The same for this host now. 0 where the system does not tell. */
+export const acceptBacklog = async (address: string, port: number): Promise<number> => {
+  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    const backlog = findBacklog(await readFile(file, 'latin1').catch(() => ''), address, port)
+    if (backlog !== undefined) return backlog
+  }
+  return 0
+}
+
 /** A pattern: an address of version 4 stands in `tcp` by itself, and in `tcp6` with its prefix (RFC 4291, 2.5.5.2). */
 const endOf = (address = '', port = 0): string => {
   const portDigits = port.toString(16).toUpperCase().padStart(4, '0')

@@ -4,19 +4,21 @@
 
 import { Command } from 'commander'
 
+import { type InheritedDoor, openDoor } from '../agent/index.ts'
 import { PRODUCT_VERSION } from '../config/index.ts'
 import { configCommand } from './config-command.ts'
 import { doctorCommand } from './doctor-command.ts'
 import { historyCommand } from './history-command.ts'
+import { inetdCommand } from './inetd-command.ts'
 import { serveCommand } from './serve-command.ts'
 
-export const agentProgram = (): Command => {
+/** @param openInheritedDoor for `inetd`: what is behind the descriptor that it was started with */
+export const agentProgram = (openInheritedDoor: () => InheritedDoor = () => openDoor(0)): Command => {
   const program = new Command('backup-agent')
     .description('Hands a complete backup of this database host to whoever asks for it over the network.')
     .version(PRODUCT_VERSION, '-V, --version', 'print the version')
     .showHelpAfterError('(backup-agent --help says more)')
-  for (const command of [serveCommand(), configCommand(), doctorCommand(), historyCommand()]) {
-    program.addCommand(command.copyInheritedSettings(program))
-  }
+  const commands = [serveCommand(), inetdCommand(openInheritedDoor), configCommand(), doctorCommand(), historyCommand()]
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
   return program
 }

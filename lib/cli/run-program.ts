@@ -13,18 +13,27 @@ import { print } from './print.ts'
 /**
  * @param program with its actions; an action that throws decides the exit status
  * @param argv as in `process.argv`
+ * @param onFailure whom else to tell; never rejects
  * @returns the exit status, after everything is printed
  */
-export const runProgram = async (program: Command, argv: readonly string[]): Promise<number> => {
+export const runProgram = async (
+  program: Command,
+  argv: readonly string[],
+  onFailure: (error: unknown) => Promise<void> = async () => {},
+): Promise<number> => {
   for (const command of [program, ...program.commands]) command.exitOverride()
   try {
     await program.parseAsync(argv)
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok
   } catch (error) {
     // Help and version end this way too, with 0; commander has printed its own message.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (error instanceof CommanderError) {
+      await onFailure(new BackupError('CLI_USAGE', error.message.replace(/^error: /, '')))
+      return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    }
     // Where nobody can be told, the status says it alone.
     await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
+    await onFailure(error)
     return error instanceof BackupError ? error.exitStatus : EXIT.bug
   }
 }

@@ -1,15 +1,16 @@
 /**
  * `backup-agent serve`: listens, and serves until it is told to stop.
  *
- * Turns options into settings and signals into orders. Standard output stays empty:
- * the log is on standard error.
+ * Turns options into settings and signals into orders. Standard output stays empty.
  */
 
 import { Command } from 'commander'
 
 import { startAgent } from '../agent/index.ts'
 import { settingsOf } from '../config/index.ts'
-import { createLogger } from '../log/index.ts'
+import { openLog } from './open-log.ts'
+import { takeServiceEnvironment } from './service-environment.ts'
+import { ServiceNotices } from './service-notices.ts'
 import { addSettingOptions, configurationOf } from './setting-options.ts'
 import { untilStopped } from './until-stopped.ts'
 
@@ -31,16 +32,30 @@ Examples:
 
 Signals: SIGTERM, SIGINT and SIGHUP take no new work and let a running backup end, which can be asked for and cancelled
 until then; a second one cancels it.
-Log: JSON lines on standard error, readable ones on a terminal.`
+systemd: takes the sockets of a socket unit (Accept=no) in place of --listen, and tells when it is ready and alive
+(Type=notify, WatchdogSec=; NotifyAccess=all).
+Log: JSON lines; readable ones where standard error is a terminal.`
 
 const serve = async (command: Command): Promise<void> => {
+  const service = takeServiceEnvironment(process.env, process.pid)
   const configuration = await configurationOf(command)
-  const level = configuration.settings['log-level'].value ?? 'info'
-  const log = await createLogger({ level, name: 'backup-agent', pretty: process.stderr.isTTY })
-  const settings = settingsOf(configuration)
-  const starting = startAgent(settings, log)
-  // Before the agent says that it listens: from then on it may be told to stop.
-  const stopped = untilStopped(starting, log)
-  await starting
-  await stopped
+  const { log, destination } = await openLog(configuration, { kind: 'stderr' })
+  const notices = new ServiceNotices(service, log)
+  let isStopping = false
+  try {
+    const starting = startAgent(settingsOf(configuration), log, service.descriptors)
+    // Before the agent says that it listens: from then on it may be told to stop.
+    const stopped = untilStopped(starting, log, () => {
+      isStopping = true // it may accept no more, and lives
+      notices.stopping('a running backup may end')
+    })
+    const agent = await starting
+    if (!isStopping)
+      notices.ready(`serving ${agent.engine.name} ${agent.engine.version} on ${agent.host}:${agent.port}`)
+    notices.watch(async () => isStopping || (await agent.isAccepting()))
+    await stopped
+  } finally {
+    await notices.close()
+    await destination.close()
+  }
 }

@@ -17,10 +17,16 @@ import {
   settingOf,
 } from '../config/index.ts'
 
-/** Adds `--config` and an option for every setting that can be one. */
-export const addSettingOptions = (command: Command): Command => {
+/**
+ * Adds `--config` and an option for every setting that can be one.
+ *
+ * @param except settings that mean nothing to this command; the file may say them all the same
+ */
+export const addSettingOptions = (command: Command, except: readonly SettingKey[] = []): Command => {
   command.addOption(configOption())
-  for (const key of SETTING_KEYS) if (settingOf(key).isFileOnly !== true) command.addOption(settingOption(key))
+  for (const key of SETTING_KEYS) {
+    if (settingOf(key).isFileOnly !== true && !except.includes(key)) command.addOption(settingOption(key))
+  }
   return command
 }
 

@@ -10,14 +10,23 @@ export interface Stoppable {
   cancel(reason: string): void
 }
 
-/** The first signal stops gently, the next one cancels. Rejects, unheard, when the agent has never started. */
-export const untilStopped = (starting: Promise<Stoppable>, log: Logger): Promise<void> => {
+/**
+ * The first signal stops gently, the next one cancels. Rejects, unheard, when the agent has never started.
+ *
+ * @param onStop called with the first one
+ */
+export const untilStopped = (
+  starting: Promise<Stoppable>,
+  log: Logger,
+  onStop: () => void = () => {},
+): Promise<void> => {
   const stopped = new Promise<void>((resolve, reject) => {
     let signals = 0
     const onSignal = (name: NodeJS.Signals): void => {
       signals += 1
       log.info({ signal: name }, signals === 1 ? 'told to stop' : 'told to stop at once')
       const isFirst = signals === 1
+      if (isFirst) onStop()
       const obeyed = starting.then((agent) =>
         isFirst ? agent.stop() : agent.cancel(`the agent was told to stop at once (${name})`),
       )

@@ -11,7 +11,7 @@
  * stands in a `defaults-file`, which only the backup program reads.
  */
 
-import { LOG_LEVELS } from '../log/index.ts'
+import { LOG_LEVELS, LOG_TARGET_FORM } from '../log/index.ts'
 import {
   DEFAULT_HOST,
   DEFAULT_MEMORY_BYTES,
@@ -24,7 +24,7 @@ import {
 } from './agent-settings.ts'
 import { ARGUMENTS, MATCH } from './option-set.ts'
 import { STATE_DIRECTORY_RULE } from './state-directory.ts'
-import { ADDRESS, bytesForm, FLAG, type Form, oneOf, PATH, PATHS, secondsForm } from './value-forms.ts'
+import { ADDRESS, bytesForm, FLAG, type Form, LOG_TARGET, oneOf, PATH, PATHS, secondsForm } from './value-forms.ts'
 
 export interface Setting<Value> {
   readonly form: Form<Value>
@@ -112,6 +112,10 @@ export const SETTINGS = {
   history: setting('', FLAG, 'remember nothing beyond the life of this agent', {
     default: true,
     isNegated: true,
+    needsRestart: true,
+  }),
+  log: setting('<WHERE>', LOG_TARGET, `where the log goes: ${LOG_TARGET_FORM}`, {
+    defaultText: 'default: stderr; under inetd syslog',
     needsRestart: true,
   }),
   'log-level': setting('<L>', oneOf(LOG_LEVELS), 'least severe lines to log', { default: 'info' }),

@@ -9,11 +9,14 @@
  *     path       /var/tmp (option: tmp)     "/var/tmp"                 /var/tmp
  *     paths                                 ["/var/log/mysql"]         /var/log/mysql, …
  *     one of     auto                       "auto"                     auto
+ *     log        journal, file:/a.log       "journal", "file:/a.log"   journal
  *
  * Pure. A value that cannot be is a problem, said in words: what was expected, and an example.
  */
 
 import { isAbsolute, normalize } from 'node:path'
+
+import { LOG_TARGET_FORM, type LogTarget, readLogTarget, showLogTarget } from '../log/index.ts'
 
 /** A problem is a clause that begins with "expected": lower case, no full stop. */
 export type Reading<Value> = { readonly value: Value } | { readonly problem: string }
@@ -147,6 +150,13 @@ export const oneOf = <const Choice extends string>(choices: readonly Choice[]): 
   }
   return { fromText: (text) => read(text), fromFile: read, show: (value) => value, choices }
 }
+
+const readLog = (text: unknown): Reading<LogTarget> => {
+  const value = typeof text === 'string' && !CONTROL.test(text) ? readLogTarget(text) : undefined
+  return value === undefined ? { problem: `expected ${LOG_TARGET_FORM}` } : { value }
+}
+
+export const LOG_TARGET: Form<LogTarget> = { fromText: readLog, fromFile: readLog, show: showLogTarget }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 

@@ -1,5 +1,5 @@
 /**
- * What an operator may write behind `--log`, read and refused.
+ * Where an operator may want the log, read and shown.
  *
  *     stderr · journal · syslog · none · file:/absolute/path
  *
@@ -7,8 +7,6 @@
  */
 
 import { isAbsolute } from 'node:path'
-
-import { BackupError } from '../errors/index.ts'
 
 export type LogTarget =
   | { readonly kind: 'stderr' | 'journal' | 'syslog' | 'none' }
@@ -18,10 +16,12 @@ export const LOG_TARGET_FORM = 'stderr, journal, syslog, none or file:/absolute/
 
 const PREFIX = 'file:'
 
-/** @throws BackupError `CLI_USAGE` */
-export const parseLogTarget = (text: string): LogTarget => {
+/** @returns undefined when it is none of them */
+export const readLogTarget = (text: string): LogTarget | undefined => {
   if (text === 'stderr' || text === 'journal' || text === 'syslog' || text === 'none') return { kind: text }
   const path = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : ''
-  if (!isAbsolute(path)) throw new BackupError('CLI_USAGE', `expected ${LOG_TARGET_FORM} for the log, found "${text}"`)
-  return { kind: 'file', path }
+  return isAbsolute(path) ? { kind: 'file', path } : undefined
 }
+
+export const showLogTarget = (target: LogTarget): string =>
+  target.kind === 'file' ? `${PREFIX}${target.path}` : target.kind

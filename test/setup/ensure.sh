@@ -100,6 +100,10 @@ uuencode            sharutils
 uudecode            sharutils
 xinetd              xinetd
 socat               socat
+systemd-notify      systemd
+systemd-socket-activate systemd
+logger              bsdutils
+unshare             util-linux
 setpriv             util-linux
 flock               util-linux
 systemd-analyze     systemd
