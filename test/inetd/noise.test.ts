@@ -3,11 +3,12 @@
  */
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 import { AnswerReader } from '../../lib/protocol/index.ts'
+import { readHostFile } from '../packaging/host-files.ts'
 import { AGENT_PROGRAM } from '../rig/agent-process.ts'
 import { converse, rawClient } from '../rig/raw-client.ts'
 import { runProgram } from '../rig/run-program.ts'
@@ -137,4 +138,24 @@ test.each(['pipe', 'nothing'])('by hand, with a %s on descriptor 0: a clear erro
   expect(run.stdout.toString()).toBe('')
   expect(run.stderr).toMatch(/expected a socket on descriptor 0, found .*\[AGENT_DESCRIPTOR\]/)
   expect(run.stderr).toContain('hint: xinetd, inetd or systemd start this command')
+})
+
+test('the file that the package brings serves, once it is switched on', async () => {
+  const { username, gid } = userInfo()
+  const args = `inetd --engine directory --directory ${join(scratch, 'source')} --state-dir ${join(scratch, 'state')}`
+  const shipped = await Xinetd.startOn('kv-backup-agent', (port) =>
+    readHostFile('xinetd.conf')
+      .replace(/(disable += )yes/, '$1no')
+      .replace(/(port += )25300/, `$1${port}`)
+      .replace(/(user += )mysql/, `$1${username}`)
+      .replace(/(group += )mysql/, `$1${gid}`)
+      .replace('/usr/bin/backup-agent', process.execPath)
+      .replace(/(server_args += )inetd/, `$1${AGENT_PROGRAM} ${args}`),
+  )
+
+  const { bytes, ended } = await converse(shipped.port('kv-backup-agent'), PING)
+  await shipped.stop()
+
+  expect(bytes.toString()).toMatch(PONG)
+  expect(ended).toBe('fin')
 })

@@ -42,11 +42,21 @@ export class Xinetd {
   }
 
   static async start(services: readonly XinetdService[]): Promise<Xinetd> {
-    const home = makeGuardedDirectory('xinetd')
     const ports = new Map<string, number>()
     for (const { name } of services) ports.set(name, await freePort())
+    return Xinetd.#startOn(services.map((service) => section(service, ports.get(service.name) ?? 0)).join('\n'), ports)
+  }
+
+  /** On a file that is there already, made to fit: one service, whose port is the system's choice. */
+  static async startOn(name: string, file: (port: number) => string): Promise<Xinetd> {
+    const port = await freePort()
+    return Xinetd.#startOn(file(port), new Map([[name, port]]))
+  }
+
+  static async #startOn(text: string, ports: Map<string, number>): Promise<Xinetd> {
+    const home = makeGuardedDirectory('xinetd')
     const file = join(home, 'xinetd.conf')
-    writeFileSync(file, services.map((service) => section(service, ports.get(service.name) ?? 0)).join('\n'))
+    writeFileSync(file, text)
     const words = ['-dontfork', '-filelog', join(home, 'log'), '-f', file, '-pidfile', join(home, 'pid')]
     // What Node's loader says under NODE_DEBUG comes before any code of ours: `passenv` keeps such things away.
     const environment = { ...plainEnvironment(), NODE_DEBUG: '*' }
@@ -54,7 +64,7 @@ export class Xinetd {
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
     watchProcess(child.pid, 'xinetd')
     const xinetd = new Xinetd(home, child, ports)
-    while (!xinetd.log.includes(`Started working: ${services.length} available`)) {
+    while (!xinetd.log.includes(`Started working: ${ports.size} available`)) {
       if (child.exitCode !== null) throw new Error(`xinetd ended:\n${xinetd.log}`)
       await delay(20)
     }
