@@ -12,7 +12,9 @@
  * Rule: PROTOCOL.md, "Versions".
  */
 
-import semver from 'semver'
+// Two functions, not the forty files of the whole: under inetd they would be read for each connection.
+import gt from 'semver/functions/gt.js'
+import parse from 'semver/functions/parse.js'
 
 import { BackupError } from '../errors/index.ts'
 import { showWire } from './wire-text.ts'
@@ -48,7 +50,7 @@ const THREE_NUMBERS = /^(?:(?:0|[1-9][0-9]*)\.){2}(?:0|[1-9][0-9]*)$/
  * @throws BackupError `PROTOCOL_VERSION_INVALID`
  */
 export const parseVersion = (text: string): ProtocolVersion => {
-  const parsed = THREE_NUMBERS.test(text) ? semver.parse(text) : null
+  const parsed = THREE_NUMBERS.test(text) ? parse(text) : null
   if (parsed === null) {
     // A line with "=" is a pair out of place, and its value may be a secret.
     const found = text.includes('=') ? 'a line with "="' : showWire(text)
@@ -71,7 +73,7 @@ export const parseVersion = (text: string): ProtocolVersion => {
  * @throws BackupError `PROTOCOL_VERSION_INCOMPATIBLE`, naming both versions, the hint saying which side to update
  */
 export const settleVersion = (client: ProtocolVersion, agent = parseVersion(AGENT_PROTOCOL_VERSION)): void => {
-  const isNewer = semver.gt(withoutMicro(client), withoutMicro(agent))
+  const isNewer = gt(withoutMicro(client), withoutMicro(agent))
   if (client.major === agent.major && !isNewer) return
   const rule =
     client.major === agent.major
