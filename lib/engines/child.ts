@@ -1,9 +1,10 @@
 /**
  * Starts a program, watches it, stops it, and says how it ended. The only place that does.
  *
- * No shell; its own process group; a new environment; nothing on stdin; stdout is a
- * stream that waits for its reader; stderr is always drained, because a program whose
- * stderr nobody reads stops in the middle of its locks (162 kB with 500 tables).
+ * No shell; its own process group; a new environment; nothing on stdin, unless the caller
+ * has something for it; stdout is a stream that waits for its reader; stderr is always
+ * drained, because a program whose stderr nobody reads stops in the middle of its locks
+ * (162 kB with 500 tables).
  *
  * Cancelling: stdout destroyed → SIGINT to the group → grace → SIGKILL → reaped. SIGTERM
  * is no use: mariadb-backup blocks it and runs on to its end.
@@ -15,7 +16,7 @@
  * Knows nothing about backups. Rules: SECURITY.md, "What is protected today".
  */
 
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { BackupError } from '../errors/index.ts'
@@ -31,6 +32,8 @@ export interface ChildOrder {
   readonly args: readonly string[]
   readonly environment: Readonly<Record<string, string>>
   readonly workingDirectory: string
+  /** A pipe: the caller writes to `Child.stdin`, and ends it. Left out: the child finds nothing there. */
+  readonly stdin?: 'pipe' | undefined
   /** Becomes descriptor 3 of the child. The caller keeps its own and closes it after the start. */
   readonly descriptor3?: number | undefined
   /**
@@ -54,6 +57,8 @@ export interface ChildEnd {
 export interface Child {
   /** Also the id of its process group. */
   readonly pid: number
+  /** Where the order asked for it. What the child does not take any more is told to the write, not by an event. */
+  readonly stdin: Writable | undefined
   /** To be read with `for await` or `read()`; it does not flow by itself. */
   readonly stdout: Readable
   /** Bytes of stdout that have come so far, read or not. */
@@ -86,9 +91,15 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     reject: false,
     stripFinalNewline: false,
     // execa's types know the descriptors 3 to 9 only; it takes any.
-    stdio: ['ignore', 'pipe', 'pipe', ...(order.descriptor3 === undefined ? [] : [order.descriptor3 as 3])],
+    stdio: [
+      order.stdin ?? 'ignore',
+      'pipe',
+      'pipe',
+      ...(order.descriptor3 === undefined ? [] : [order.descriptor3 as 3]),
+    ],
   })
   const { pid, stdout, stderr } = subprocess
+  const stdin = order.stdin === undefined ? undefined : (subprocess.stdin ?? undefined)
   if (pid === undefined || stdout === null || stderr === null) {
     const { originalMessage = 'unknown reason' } = (await subprocess) as { originalMessage?: string }
     throw new BackupError('ENGINE_UNUSABLE', `${order.program} cannot be started: ${originalMessage}`, {
@@ -112,6 +123,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
   subprocess.catch(() => {}) // how it ended is told by 'close'
   stdout.on('error', () => {}) // told to whoever reads it; not reading it must not be fatal
   stderr.on('error', () => {})
+  stdin?.on('error', () => {})
   stderr.on('data', order.onStderr)
   // When a child ends, Node makes whatever output nobody listens to flow away, to get at its end. A listener keeps
   // it, however late its reader comes.
@@ -119,6 +131,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
 
   const cancel = (): void => {
     stdout.destroy(order.signal.reason as Error) // whoever reads it is told why
+    stdin?.destroy()
     const stopped = reaped ? Promise.resolve() : stopGroup(pid, closed, order.graceMs ?? GRACE_MS, () => reaped)
     void stopped.finally(() => stderr.destroy()) // a stranger who inherited it must not keep 'close' from coming
   }
@@ -132,6 +145,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
   })
   return {
     pid,
+    stdin,
     stdout,
     outputBytes: () => (stdout as Readable & { readonly bytesRead: number }).bytesRead, // a pipe is a socket to Node
     hasEnded: () => reaped,

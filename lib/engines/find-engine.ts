@@ -6,15 +6,13 @@
  * for, and where, is in the refusal.
  */
 
-import { constants } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
 import process from 'node:process'
 
 import { BackupError } from '../errors/index.ts'
 import { type ProbeAnswer, probe } from './child-probe.ts'
 import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 import { directoryEngine } from './directory.ts'
+import { directoriesOf, findProgram } from './find-program.ts'
 import { mariadbBackupEngine } from './mariadb-backup.ts'
 import { parseProgramVersion } from './program-version.ts'
 import type { Engine, EngineSettings } from './types.ts'
@@ -57,7 +55,7 @@ export const findEngine = async (settings: EngineSettings): Promise<Engine> => {
   const wanted: readonly ProgramName[] = engine === 'auto' ? ['mariadb-backup', 'xtrabackup'] : [engine]
   let unusable: unknown
   for (const name of wanted) {
-    const program = await findProgram(name, searchPathOf(settings))
+    const program = await findProgram(FILE_NAMES[name], searchPathOf(settings))
     if (program === undefined) continue
     try {
       return await proveProgram(name, program, settings)
@@ -114,28 +112,5 @@ const notFound = (wanted: readonly ProgramName[], settings: EngineSettings): Bac
   )
 }
 
-/** Absolute path of the first program that is there and may be run. */
-const findProgram = async (name: ProgramName, searchPath: string): Promise<string | undefined> => {
-  for (const file of FILE_NAMES[name]) {
-    for (const directory of directoriesOf(searchPath)) {
-      const path = join(directory, file)
-      if (await isProgram(path)) return path
-    }
-  }
-  return undefined
-}
-
-const isProgram = async (path: string): Promise<boolean> => {
-  try {
-    await access(path, constants.X_OK)
-    return (await stat(path)).isFile()
-  } catch {
-    return false
-  }
-}
-
 const searchPathOf = ({ searchPath }: EngineSettings): string =>
   searchPath ?? process.env['PATH'] ?? DEFAULT_SEARCH_PATH
-
-/** A relative directory in a search path means whatever the working directory is: it is passed over. */
-const directoriesOf = (searchPath: string): string[] => searchPath.split(':').filter(isAbsolute)

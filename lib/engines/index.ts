@@ -5,6 +5,19 @@ export { type ChildWriter, startLogger } from './child-writer.ts'
 export { notifyServiceManager } from './child-notify.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 export { isCopiedFile } from './data-directory-size.ts'
+export {
+  compressorFailure,
+  decompressorFailure,
+  findCompressor,
+  findDecompressor,
+  type FoundCompressor,
+  PACKINGS,
+  type Packing,
+  packingOf,
+  startCompressor,
+  startDecompressor,
+} from './compressor.ts'
+export type { Filter, FilterEnd } from './filter.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
 export { type PrepareOrder, prepareBackup } from './prepare.ts'

@@ -146,6 +146,16 @@ export const CATALOGUE = catalogue({
   SERVER_BINLOG_UNREADABLE: { exit: EXIT.failed, meaning: 'a binary log cannot be read where the server says it is' },
   SERVER_SETTING: { exit: EXIT.failed, meaning: 'a setting of the server cannot be changed for a backup' },
 
+  // compression, on either side
+  COMPRESS_REFUSED: { exit: EXIT.refused, meaning: 'a compressor, a level or a word beside it that is not recognised' },
+  COMPRESS_NOT_FOUND: { exit: EXIT.engine, meaning: 'a program that compresses or decompresses is not installed' },
+  COMPRESS_FAILED: { exit: EXIT.failed, meaning: 'the compressor ended with an error, or stood still' },
+  COMPRESS_CORRUPT: {
+    exit: EXIT.incomplete,
+    meaning: 'compressed bytes that cannot be, or that stop before their end',
+  },
+  COMPRESS_LIMIT: { exit: EXIT.incomplete, meaning: 'compressed bytes that grow beyond reason when they are unpacked' },
+
   // history: the journal of jobs
   HISTORY_DIRECTORY: { exit: EXIT.local, meaning: 'the state directory cannot be used' },
   HISTORY_UNSAFE: {

@@ -13,7 +13,7 @@
  * The timer is given in. Rule: PROTOCOL.md, "Silence".
  */
 
-import { PULSE, setAlarm, type Wait } from './pulse.ts'
+import { type Alarm, PULSE, setAlarm, type Wait } from './pulse.ts'
 
 export interface NeverQuietOptions {
   /** Bytes kept back while the source goes on; spent in quiet times. */
@@ -22,6 +22,11 @@ export interface NeverQuietOptions {
   readonly unitBytes: number
   /** How long the consumer may be without bytes. */
   readonly quietMs: number
+  /**
+   * The same before the first bytes have left, where the consumer can wait for longer then: so the reserve is full when
+   * they do. Left out: `quietMs`.
+   */
+  readonly firstQuietMs?: number
   readonly wait: Wait
   /** Told how much of the reserve is left whenever some of it is about to be spent. */
   onSpent?(leftBytes: number): void
@@ -34,12 +39,15 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
   const { reserveBytes, unitBytes, quietMs, wait, onSpent, enough } = options
   const reserve = new Reserve()
   const iterator = source[Symbol.asyncIterator]()
-  let alarm = setAlarm(quietMs, wait)
+  let hasLeft = false
+  const nextAlarm = (): Alarm => setAlarm(hasLeft ? quietMs : (options.firstQuietMs ?? quietMs), wait)
+  let alarm = nextAlarm()
   try {
     let next = iterator.next()
     for (;;) {
       const result = await Promise.race([next, alarm.rang])
       if (result === PULSE) {
+        hasLeft ||= reserve.bytes > 0
         if (reserve.bytes > 0) onSpent?.(Math.max(reserve.bytes - unitBytes, 0))
         do yield* reserve.take(unitBytes)
         while (reserve.bytes > 0 && enough?.() === false)
@@ -49,10 +57,11 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
         next = iterator.next()
         next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
         if (reserve.bytes <= reserveBytes) continue
+        hasLeft = true
         yield* reserve.take(reserve.bytes - reserveBytes)
       }
       alarm.off()
-      alarm = setAlarm(quietMs, wait)
+      alarm = nextAlarm()
     }
     yield* reserve.take(reserve.bytes)
   } finally {

@@ -15,6 +15,15 @@ export { type ReplicaColumns, replicaPairs } from './replica-pairs.ts'
 export { type StatusBlock, writeReady, writeStatus } from './answer-writer.ts'
 export { type BackupPosition, positionPairs, readPosition } from './backup-position.ts'
 export { fitting, parseBlock } from './block-fields.ts'
+export { COMPRESS_WORDS_KEY, readCompressWords, writeCompressWords } from './compress-words.ts'
+export {
+  type Compression,
+  COMPRESSORS,
+  type CompressorName,
+  compressionText,
+  LEVELS,
+  readCompression,
+} from './compression.ts'
 export { type KvBlock, KvBlockParser } from './kv-block-parser.ts'
 export { type KvPairs, writeKvBlock } from './kv-block-writer.ts'
 export { type KvLimits, LIMITS } from './limits.ts'

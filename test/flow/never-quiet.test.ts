@@ -6,8 +6,12 @@ import { type NeverQuietOptions, neverQuiet } from '../../lib/flow/index.ts'
 class Clock {
   #waiting = new Set<() => void>()
 
-  readonly wait = (_: number, signal: AbortSignal): Promise<void> =>
+  /** How long each alarm was set for. */
+  readonly set: number[] = []
+
+  readonly wait = (milliseconds: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
+      this.set.push(milliseconds)
       this.#waiting.add(resolve)
       signal.addEventListener('abort', () => this.#waiting.delete(resolve))
     })
@@ -130,6 +134,21 @@ describe('a stream that is never quiet', () => {
     await settle()
 
     expect(out).toEqual(['a', 'b'])
+  })
+
+  test('waits for longer until its first bytes have left, so that the reserve is full then', async () => {
+    const { clock, source, out, settle } = running({ firstQuietMs: 50 })
+    clock.ring() // there is nothing yet
+    await settle()
+    source.give('abcd')
+    await settle()
+    expect(clock.set).toEqual([50, 50])
+
+    clock.ring()
+    await settle()
+
+    expect(out).toEqual(['ab'])
+    expect(clock.set).toEqual([50, 50, 1])
   })
 
   test('waits on when there is nothing left to spend, and goes on when there is', async () => {
