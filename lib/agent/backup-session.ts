@@ -17,11 +17,13 @@
 import type { Socket } from 'node:net'
 
 import { createEncoder, ENCODINGS, FRAMED_MIME } from '../encodings/index.ts'
+import { findCompressor, type FoundCompressor } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { BackupJob, type BackupOrder, type BackupResult } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
 import {
   AGENT_PROTOCOL_VERSION,
+  compressionText,
   type KvPairs,
   type SessionFacts,
   sessionPairs,
@@ -66,7 +68,9 @@ export const serveBackup = async (
   log: Logger,
   plan: BackupPlan = {},
 ): Promise<void> => {
-  const session = new BackupSession(connection, decision, context, log, plan)
+  const { compression } = decision
+  const compressor = compression === undefined ? undefined : await findCompressor(compression)
+  const session = new BackupSession(connection, decision, context, log, plan, compressor)
   await session.serve()
 }
 
@@ -87,6 +91,7 @@ class BackupSession {
     context: SessionContext,
     log: Logger,
     plan: BackupPlan,
+    compressor: FoundCompressor | undefined,
   ) {
     this.#socket = socket
     this.#gone = gone
@@ -100,7 +105,14 @@ class BackupSession {
       job: context.makeId(),
       sid,
       peer,
-      requested: { action: 'copy from', format, encoding: this.#mime, 'backup-level': 0, ...plan.requested },
+      requested: {
+        action: 'copy from',
+        format,
+        encoding: this.#mime,
+        compression: this.#compression,
+        'backup-level': 0,
+        ...plan.requested,
+      },
       engine: plan.engine ?? context.engine,
       what: plan.what ?? FULL_BACKUP,
       serverSide: plan.serverSide,
@@ -108,6 +120,7 @@ class BackupSession {
       server: plan.server,
       product,
       format,
+      compressor,
       user,
       password,
       memoryBytes,
@@ -247,7 +260,7 @@ class BackupSession {
       engineVersion: version,
       format,
       encoding: this.#mime,
-      compression: 'none',
+      compression: this.#compression,
     }
     const msg = `starting ${what} by ${name} ${version}`
     return writeStatus({ status: 'ACCEPTED', msg, sid }, sessionPairs(facts))
@@ -257,9 +270,18 @@ class BackupSession {
     const { sid, isFraming, format } = this.#decision
     const { what, engine } = this.#job.order
     const { name, version } = engine.identity
-    const msg = `sending ${what} by ${name} ${version} as ${format}, ${this.#mime}`
+    const msg = `sending ${what} by ${name} ${version} as ${format}, ${this.#mime}${this.#compressed}`
     const block = writeStatus({ status: 'SENDING', msg, sid }, this.#plan.sendingPairs)
     return [...(isFraming ? [] : [writeReady()]), block]
+  }
+
+  get #compression(): string {
+    const { compression } = this.#decision
+    return compression === undefined ? 'none' : compressionText(compression)
+  }
+
+  get #compressed(): string {
+    return this.#decision.compression === undefined ? '' : `, compressed with ${this.#compression}`
   }
 
   get #mime(): string {

@@ -3,7 +3,7 @@
  *
  * Whatever a client names (paths, programs, options) is a name at most and never
  * obeyed. A key that would change what the client receives, and that this agent does
- * not do, is refused: a client that asked for gzip would feed plain tar to gzip.
+ * not do, is refused: a client that asked for bzip2 would feed plain tar to bzip2.
  *
  * Pure: random ids come in. Rules: PROTOCOL.md, "Keys of a request".
  */
@@ -20,6 +20,7 @@ import {
 import { BackupError } from '../errors/index.ts'
 import {
   type AgentRequest,
+  type Compression,
   type CopyRequest,
   isFramingVersion,
   type MonitorRequest,
@@ -41,6 +42,8 @@ export interface StreamDecision {
   readonly format: 'tar' | 'xbstream'
   readonly encoding: StreamEncoding
   readonly blockBytes: number
+  /** What the archive is compressed with. */
+  readonly compression: Compression | undefined
 }
 
 export type Decision =
@@ -67,8 +70,6 @@ export interface PolicyContext {
   readonly makeSid: () => string
 }
 
-const COMPRESS_KEY = 'xtrabackup-agent:inline-compress'
-
 /** @throws BackupError why the request is refused, in words for the client */
 export const decide = (
   request: AgentRequest,
@@ -94,17 +95,6 @@ export const decide = (
     return { kind: 'nothing', sid, msg: 'nothing to send: the backup goes with the file that names ZRM_LINKS' }
   }
 
-  const compress = request.pairs.get(COMPRESS_KEY) ?? ''
-  if (compress !== '') {
-    throw new BackupError(
-      'AGENT_NOT_SUPPORTED',
-      `compression (${COMPRESS_KEY}) is not supported by this agent yet`,
-      {},
-      {
-        hint: `send ${COMPRESS_KEY} empty or not at all`,
-      },
-    )
-  }
   const encoding = encodingOf(request, version)
   if (request.format === 'xbstream' && (isBinaryLogs || !hasXbstream)) {
     const source = isBinaryLogs ? 'binary logs are sent as tar' : 'its engine reads a directory'
@@ -135,6 +125,7 @@ export const decide = (
     format: request.format,
     encoding,
     blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
+    compression: request.compression,
     ...(request.increment === undefined ? {} : { increment: request.increment }),
   }
 }

@@ -90,6 +90,7 @@ const jobBlock = (job: BackupJob): Buffer => {
     ['spilled', String(spilledBytes)],
     ['encoding', String(requested['encoding'])],
     ['format', String(requested['format'])],
+    ['compression', String(requested['compression'] ?? 'none')],
   ])
 }
 

@@ -41,6 +41,8 @@ const forPeople = (status: AgentStatus): string => {
   return `${head}\n${jobs.length === 0 ? 'no backup is running\n' : columns(HEADINGS, jobs.map(cells))}`
 }
 
+const isCompressed = ({ compression = 'none' }: RunningJob): boolean => compression !== 'none'
+
 const cells = (job: RunningJob): string[] => [
   job.sid,
   job.state,
@@ -49,7 +51,7 @@ const cells = (job: RunningJob): string[] => [
   job.etaSeconds === undefined ? '' : formatSeconds(job.etaSeconds),
   formatSeconds(job.seconds),
   job.bytes === undefined ? '' : formatBytes(job.bytes),
-  job.sent === undefined ? '' : formatBytes(job.sent),
+  job.sent === undefined ? '' : `${formatBytes(job.sent)}${isCompressed(job) ? `, ${job.compression}` : ''}`,
   `${job.files ?? ''}`,
   job.peer,
 ]

@@ -47,6 +47,8 @@ export interface RunningJob {
   /** A MIME type. */
   readonly encoding: string
   readonly format: string
+  /** `none`, or `zstd:3`; where the agent says. */
+  readonly compression: string | undefined
 }
 
 /** How a backup has ended, if it has. */
@@ -101,6 +103,7 @@ export const readJob = (block: KvBlock): RunningJob => ({
   spilledBytes: optionalCount(block, 'spilled'),
   encoding: text(block, 'encoding'),
   format: text(block, 'format'),
+  compression: block.get('compression'),
 })
 
 export const readCancelled = (block: KvBlock): number => {

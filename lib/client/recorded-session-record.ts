@@ -9,11 +9,12 @@
 import { PRODUCT_VERSION } from '../config/index.ts'
 import { DEFAULT_ENCODING, encodingFromMime, FRAMED_MIME } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { AnswerReader, type KvBlock, KvBlockParser } from '../protocol/index.ts'
+import { AnswerReader, COMPRESS_WORDS_KEY, type KvBlock, KvBlockParser, readCompressWords } from '../protocol/index.ts'
 import type {
   ExpectedStream,
   PlaceholderName,
   RecordedSession,
+  SessionCompression,
   SessionEncoding,
   SessionStep,
   WireText,
@@ -113,7 +114,8 @@ const readAnswer = async (
   if (isStream) {
     const encoding = askedEncoding(asked)
     const blockBytes = askedBlockBytes(asked, encoding)
-    const inspector = new StreamInspector(encoding, blockBytes)
+    const compression = askedCompression(asked)
+    const inspector = new StreamInspector(encoding, blockBytes, compression)
     for await (const chunk of conversation.rest()) {
       inspector.push(chunk)
       if (inspector.ended) break // the agent waits for the receipt
@@ -122,7 +124,10 @@ const readAnswer = async (
     if (facts.mark !== undefined) {
       mark = `${facts.mark.product}, engine ${facts.mark.engine} ${facts.mark.engineVersion}`
     }
-    steps.push({ kind: 'stream', expected: expectedOf(facts, encoding, blockBytes, spelled, options.digest === true) })
+    steps.push({
+      kind: 'stream',
+      expected: { ...expectedOf(facts, encoding, blockBytes, spelled, options.digest === true), compression },
+    })
     await answerStream(facts, sid)
   }
   for (let line = await conversation.line(); line !== undefined; line = await conversation.line()) {
@@ -187,6 +192,16 @@ const askedEncoding = (asked: ReadonlyMap<string, string>): SessionEncoding => {
   const mime = asked.get('agent-stream-encoding') ?? ''
   if (mime.toLowerCase() === FRAMED_MIME) return 'framed'
   return mime === '' ? DEFAULT_ENCODING : encodingFromMime(mime)
+}
+
+/** The compressors that a replay cannot undo are not recorded: what came would be taken for a bad archive. */
+const askedCompression = (asked: ReadonlyMap<string, string>): SessionCompression | undefined => {
+  const [byName, byWords] = [
+    asked.get('agent-stream-compress') || undefined,
+    asked.get(COMPRESS_WORDS_KEY) || undefined,
+  ]
+  const name = byName?.split(':')[0] ?? (byWords === undefined ? undefined : readCompressWords(byWords).name)
+  return name === 'gzip' || name === 'pigz' ? 'gzip' : undefined
 }
 
 const askedBlockBytes = (asked: ReadonlyMap<string, string>, encoding: SessionEncoding): number | undefined => {

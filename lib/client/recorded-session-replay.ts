@@ -172,7 +172,7 @@ class Replaying {
   }
 
   async #expectStream({ line, expected }: Extract<SessionStep, { kind: 'stream' }>): Promise<void> {
-    const inspector = new StreamInspector(expected.encoding, expected.blockBytes)
+    const inspector = new StreamInspector(expected.encoding, expected.blockBytes, expected.compression)
     const wanted = `a stream encoded as ${expected.encoding} with ${AN_ARCHIVE[expected.archive]}`
     try {
       for await (const chunk of this.#conversation.rest()) {
@@ -242,7 +242,8 @@ class Replaying {
 
 const AN_ARCHIVE = { whole: 'a whole archive', cut: 'an archive that is cut and shows it' } as const
 
-const isVerdictOnStream = ({ code }: BackupError): boolean => /^(?:ENCODING|FRAME|ARCHIVE|PROTOCOL)_/.test(code)
+const isVerdictOnStream = ({ code }: BackupError): boolean =>
+  /^(?:ENCODING|FRAME|ARCHIVE|PROTOCOL|COMPRESS)_/.test(code)
 
 /** Everything the file says about a stream and that does not hold, the most telling first. */
 export function* streamDifferences(line: number, expected: ExpectedStream, facts: StreamFacts): Generator<Difference> {

@@ -17,6 +17,7 @@ type Fail = (problem: string) => never
 
 const WORDS = {
   encoding: /^[a-z0-9]+$/,
+  compression: /^gzip$/,
   'block-size': /^[1-9]\d{0,8}$/,
   frames: /^(?=.)P?D?E?$/,
   archive: /^(?:whole|cut)$/,
@@ -58,6 +59,7 @@ export const parseStreamLine = (
   if (archive !== 'whole' && archive !== 'cut') return fail('expected archive=whole or archive=cut after <stream')
   return {
     encoding,
+    compression: found.has('compression') ? 'gzip' : undefined,
     archive,
     frames: found.get('frames'),
     blockBytes: number(found.get('block-size')),
@@ -88,6 +90,7 @@ export const parseMemberLine = (text: string, line: number, fail: Fail): Expecte
 export const spellStream = (stream: ExpectedStream): string[] => {
   const words: [Word, string | number | undefined][] = [
     ['encoding', stream.encoding],
+    ['compression', stream.compression],
     ['block-size', stream.blockBytes],
     ['frames', stream.frames],
     ['archive', stream.archive],

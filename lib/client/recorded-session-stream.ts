@@ -8,12 +8,13 @@
  */
 
 import { createHash } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
 
 import { type ArchiveMark, ArchiveProof, RefusedEnds, type TarMember, TarReader } from '../archive/index.ts'
 import { createDecoder, FrameReader, uuencodedBytes } from '../encodings/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { readEnd, readProgress } from '../protocol/index.ts'
-import type { SessionEncoding } from './recorded-session.ts'
+import type { SessionCompression, SessionEncoding } from './recorded-session.ts'
 
 export interface StreamFacts {
   readonly archive: 'whole' | 'cut'
@@ -34,7 +35,11 @@ const CUT_CODES: ReadonlySet<string> = new Set([
   'FRAME_TRUNCATED',
   'ARCHIVE_TRUNCATED',
   'ARCHIVE_METADATA_MISSING',
+  'COMPRESS_CORRUPT',
 ])
+
+/** A recorded session is small; and its compressed archive is undone in one go. */
+const MAX_PACKED_BYTES = 64 * 1024 * 1024
 
 export class StreamInspector {
   readonly #decoder: ReturnType<typeof createDecoder> | Unframer
@@ -46,9 +51,12 @@ export class StreamInspector {
   readonly #members: TarMember[] = []
   #mark: ArchiveMark | undefined
   #bytes = 0
+  readonly #packed: Buffer[] | undefined
+  #packedBytes = 0
 
   /** @param blockBytes when given, uuencode must come in the frames that this block size gives */
-  constructor(encoding: SessionEncoding, blockBytes?: number) {
+  constructor(encoding: SessionEncoding, blockBytes?: number, compression?: SessionCompression) {
+    this.#packed = compression === undefined ? undefined : []
     this.#decoder = encoding === 'framed' ? new Unframer() : createDecoder(encoding)
     this.#frames = encoding === 'uuencode' && blockBytes !== undefined ? new FrameSizes(blockBytes) : undefined
   }
@@ -64,7 +72,7 @@ export class StreamInspector {
    */
   push(wire: Buffer): void {
     this.#frames?.push(wire)
-    for (const raw of this.#decoder.decode(wire)) this.#take(raw)
+    for (const bytes of this.#decoder.decode(wire)) this.#takeDecoded(bytes)
   }
 
   /** @throws BackupError when the end is neither that of a whole archive nor one that every tar refuses */
@@ -91,6 +99,18 @@ export class StreamInspector {
     }
   }
 
+  #takeDecoded(bytes: Buffer): void {
+    if (this.#packed === undefined) {
+      this.#take(bytes)
+      return
+    }
+    this.#packedBytes += bytes.length
+    if (this.#packedBytes > MAX_PACKED_BYTES) {
+      throw new BackupError('COMPRESS_LIMIT', `expected at most ${MAX_PACKED_BYTES} compressed bytes, found more`)
+    }
+    this.#packed.push(Buffer.from(bytes))
+  }
+
   #take(raw: Buffer): void {
     this.#bytes += raw.length
     this.#sha256.update(raw)
@@ -104,13 +124,24 @@ export class StreamInspector {
 
   #cutBecause(): BackupError | undefined {
     try {
-      for (const raw of this.#decoder.end()) this.#take(raw)
+      for (const bytes of this.#decoder.end()) this.#takeDecoded(bytes)
+      if (this.#packed !== undefined) this.#take(gunzippedAtOnce(Buffer.concat(this.#packed)))
       this.#proof.finish()
       return undefined
     } catch (error) {
       if (error instanceof BackupError && CUT_CODES.has(error.code)) return error
       throw error
     }
+  }
+}
+
+/** @throws BackupError `COMPRESS_CORRUPT` for a cut one; what zlib throws for anything else */
+const gunzippedAtOnce = (packed: Buffer): Buffer => {
+  try {
+    return gunzipSync(packed)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw cause
+    throw new BackupError('COMPRESS_CORRUPT', 'the compressed archive stops before its end', {}, { cause })
   }
 }
 

@@ -40,12 +40,17 @@ export type PlaceholderName = (typeof PLACEHOLDERS)[number]
 /** How a stream is dressed: a name of `ENCODINGS`, or in frames. */
 export type SessionEncoding = EncodingName | 'framed'
 
+/** What an archive may be compressed with, in a session that can be replayed: what needs no program to be undone. */
+export type SessionCompression = 'gzip'
+
 /** Bytes, with placeholders between them. */
 export type WireText = readonly (Buffer | { readonly placeholder: PlaceholderName })[]
 
 /** What must hold of a stream; what is absent is not looked at. */
 export interface ExpectedStream {
   readonly encoding: SessionEncoding
+  /** Absent: it is not compressed. */
+  readonly compression?: SessionCompression | undefined
   /** `whole`: proved from its first byte to its end. `cut`: stops where GNU tar refuses to; in frames, anywhere. */
   readonly archive: 'whole' | 'cut'
   /** Of a framed stream: `P` when it begins with progress, `D` when data came, `E` when the end frame came. */
@@ -54,7 +59,7 @@ export interface ExpectedStream {
   readonly blockBytes?: number | undefined
   readonly engine?: string | undefined
   readonly members?: number | undefined
-  /** Bytes of the archive, before encoding. */
+  /** Bytes of the archive, before compression and encoding. */
   readonly bytes?: number | undefined
   /** Digest of the archive: for those that are the same on every machine. */
   readonly sha256?: string | undefined

@@ -9,8 +9,8 @@
  *     job.finish()                           // the last byte is out
  *     await job.close(outcome)               // remembered how it ended
  *
- * There is one way to stop it, `cancel`, and it stops everything: the engine's process
- * group, the spill, the spool, the archive. Whoever drives the job calls `finish` or `fail`
+ * There is one way to stop it, `cancel`, and it stops everything: the process groups of engine
+ * and compressor, the spill, the spool, the archive. Whoever drives the job calls `finish` or `fail`
  * once; the lease is released only after the engine is gone.
  */
 
@@ -18,7 +18,16 @@ import { createHash } from 'node:crypto'
 
 import type { ArchiveMark, MetadataFound, PaddedMember, SpoolSettings, TarSummary } from '../archive/index.ts'
 import type { Encoder } from '../encodings/index.ts'
-import type { Engine, EngineOutcome, EngineRun } from '../engines/index.ts'
+import {
+  compressorFailure,
+  type Engine,
+  type EngineOutcome,
+  type EngineRun,
+  type Filter,
+  type FilterEnd,
+  type FoundCompressor,
+  startCompressor,
+} from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk } from '../flow/index.ts'
 import type { JobEnd, Outcome, RecordedServer, Requested } from '../history/index.ts'
@@ -27,7 +36,9 @@ import type { Lease } from './admission.ts'
 import { type IncrementRange, incrementRange } from './increment-verdict.ts'
 import type { IncrementalBase } from './incremental-base.ts'
 import type { JobMemory } from './job-memory.ts'
+import { CompressorWatch } from './compressor-watch.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
+import { toPackedArchive, toPackedWire } from './packed-pipeline.ts'
 import { type ArchiveFormat, type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
 import type { ServerSide } from './server-side.ts'
 import { decideVerdict } from './verdict.ts'
@@ -51,6 +62,8 @@ export interface BackupOrder {
   /** Name of the product, as the archive's mark carries it. */
   readonly product: string
   readonly format: ArchiveFormat
+  /** What the archive is compressed with on its way out; it was found already. */
+  readonly compressor?: FoundCompressor | undefined
   readonly user?: string | undefined
   readonly password?: string | undefined
   /** What it is based on; left out for a full backup. */
@@ -96,7 +109,7 @@ export interface JobProgress {
 export interface BackupResult {
   /** Bytes of the archive. */
   readonly bytes: number
-  /** Of the archive as it was made, 64 hexadecimal digits. */
+  /** Of the archive as it was made, before any compression; 64 hexadecimal digits. */
   readonly sha256: string
   readonly members: number
   readonly padded: readonly PaddedMember[]
@@ -126,6 +139,8 @@ export class BackupJob {
   #run: EngineRun | undefined
   #source: PipelineSource | undefined
   #outcome: EngineOutcome | undefined
+  #compressor: Filter | undefined
+  #compressorEnd: FilterEnd | undefined
   #made: TarSummary | undefined
   #result: BackupResult | undefined
   #failure: BackupError | undefined
@@ -230,6 +245,7 @@ export class BackupJob {
     this.#step('starting')
     this.#log.info({ engine: engine.identity.name, version: engine.identity.version }, 'backup starting')
     this.#abort.signal.throwIfAborted()
+    await this.#startCompressor() // first: no lock is waited for by one that cannot start
     await serverSide?.before(this.#abort.signal, this.#log)
     this.#abort.signal.throwIfAborted()
     const run = await engine.start({
@@ -247,6 +263,20 @@ export class BackupJob {
     void this.#watch(run)
     this.#source = await this.#firstBytes(run)
     this.#step('streaming')
+  }
+
+  async #startCompressor(): Promise<void> {
+    const { compressor: found } = this.#order
+    if (found === undefined) return
+    const compressor = await startCompressor(found, this.#abort.signal)
+    this.#compressor = compressor
+    this.#log.info({ ...found.compression, program: found.program, pid: compressor.pid }, 'compressor started')
+    void compressor.settled.then((end) => {
+      this.#compressorEnd = end
+      // Noticed also while a slow receiver keeps everybody from looking.
+      const failure = end.isCancelled ? undefined : compressorFailure(end)
+      if (failure !== undefined) this.#stop(failure, 'failed')
+    })
   }
 
   async #firstBytes(run: EngineRun): Promise<PipelineSource> {
@@ -281,14 +311,20 @@ export class BackupJob {
       const stage = this.#run?.progress().stage
       this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
     }
-    return this.#driven((source) =>
-      toWire(source, { ...this.#pipeline(source.run), encoder, blockBytes, wait, onQuiet }),
-    )
+    return this.#driven((source) => {
+      const options = { ...this.#pipeline(source.run), encoder, blockBytes, wait, onQuiet }
+      const compressor = this.#compressor
+      return compressor === undefined ? toWire(source, options) : toPackedWire(source, options, compressor)
+    })
   }
 
-  /** The bytes of the archive themselves, for a stream with a trailer. Otherwise as `wire`. */
+  /** The bytes of the archive themselves, compressed or not, for a stream with a trailer. Otherwise as `wire`. */
   archive(): AsyncGenerator<Buffer> {
-    return this.#driven((source) => toArchive(source, this.#pipeline(source.run)))
+    return this.#driven((source) => {
+      const options = this.#pipeline(source.run)
+      const compressor = this.#compressor
+      return compressor === undefined ? toArchive(source, options) : toPackedArchive(source, options, compressor)
+    })
   }
 
   /** The last byte is out: the backup is complete. Only `#decide` lets a job get this far. */
@@ -307,6 +343,7 @@ export class BackupJob {
     if (!isFinal(this.#state)) this.#step(this.#stopped?.state ?? 'failed')
     this.#abort.abort(failure)
     await this.#run?.settled
+    await this.#compressor?.settled
     const { code, message, facts, hint } = failure ?? {
       code: 'BUG',
       message: String(error),
@@ -331,6 +368,7 @@ export class BackupJob {
     this.#abort.abort()
     this.#ended.abort()
     await this.#run?.settled
+    await this.#compressor?.settled
     await this.#order.serverSide?.after()
     await this.#spill.close()
     this.#order.lease.release()
@@ -432,6 +470,9 @@ export class BackupJob {
   #decide(run: EngineRun, summary: TarSummary, sentBytes: number): void {
     const outcome = this.#outcome
     if (outcome === undefined) throw new Error('bug: a verdict before the engine is gone')
+    if (this.#compressor !== undefined && this.#compressorEnd === undefined) {
+      throw new Error('bug: a verdict before the compressor is gone')
+    }
     this.#made = summary
     const { format, base } = this.#order
     const increment = base === undefined ? undefined : incrementRange(base.lsn, summary.checkpoints)
@@ -441,6 +482,7 @@ export class BackupJob {
       saidOk: outcome.saidOk,
       engineFailure: outcome.failure,
       stopped: this.#stopped?.reason,
+      compressor: this.#compressorEnd,
       members: summary.members,
       // Plain files come with no such witness: the engine has counted them beforehand instead.
       metadataMissing: run.kind === 'xbstream' ? missing(summary.metadata) : [],
@@ -482,16 +524,21 @@ export class BackupJob {
     const waited = `${(waitedMs / 1000).toFixed(1)} s`
     return new BackupError(
       failure.code,
-      `${failure.message.replace(/\.$/, '')}; the receiver was slow, and kept the backup program waiting for ${waited} in all`,
+      `${failure.message.replace(/\.$/, '')}; ${this.#slowOne} was slow, and kept the backup program waiting for ${waited} in all`,
       { ...failure.facts, keptWaitingMs: Math.round(waitedMs), peakSpilledBytes: this.#spill.state.peakDiskBytes },
       { cause: failure, hint: `give the spill more room with --spill-bytes and --spool-dir, or ${failure.hint ?? ''}` },
     )
+  }
+
+  get #slowOne(): string {
+    return this.#compressor === undefined ? 'the receiver' : `the receiver, or the compressor ${this.#compressor.name},`
   }
 
   /** Looks after the job until it ends: nobody else may be awake when it hangs. */
   async #watch(run: EngineRun): Promise<void> {
     const { limits, nowMs, wait } = this.#order
     const dogs = new Watchdogs(limits, nowMs)
+    const compressor = this.#compressor && new CompressorWatch(this.#compressor, limits.hangMs, nowMs)
     let lastUnacknowledged = 0
     let lastSent = 0
     while (!this.#ended.signal.aborted && this.#stopped === undefined) {
@@ -499,19 +546,22 @@ export class BackupJob {
       // Asked for only while nothing seems to move: it is a table of the whole host.
       const isStill = this.#isPending && this.#sent.bytes === lastSent
       const unacknowledged = isStill ? ((await this.#order.unacknowledgedBytes?.()) ?? 0) : lastUnacknowledged
-      const moved = isStill && unacknowledged !== lastUnacknowledged
+      const compressing = compressor?.look(this.#isPending || this.#compressorEnd !== undefined)
+      const moved = (isStill && unacknowledged !== lastUnacknowledged) || compressing?.hasMoved === true
       lastUnacknowledged = unacknowledged
       lastSent = this.#sent.bytes
-      const failure = dogs.look({
-        engine: run.progress(),
-        engineRuns: this.#outcome === undefined,
-        hasBegun: this.#state !== 'starting',
-        engineBytes: this.#engineBytes + this.#archiveBytes,
-        isFull: full,
-        pending: this.#isPending || bytesIn > bytesOut,
-        bytesOut: this.#sent.bytes,
-        moved,
-      })
+      const failure =
+        compressing?.failure ??
+        dogs.look({
+          engine: run.progress(),
+          engineRuns: this.#outcome === undefined,
+          hasBegun: this.#state !== 'starting',
+          engineBytes: this.#engineBytes + this.#archiveBytes,
+          isFull: full,
+          pending: this.#isPending || bytesIn > bytesOut,
+          bytesOut: this.#sent.bytes,
+          moved,
+        })
       if (failure !== undefined) {
         this.abandon(failure)
         return
@@ -608,6 +658,7 @@ export class BackupJob {
       members: this.#members,
       archiveBytes: this.#archiveBytes,
       sentBytes: this.#sent.bytes,
+      ...(this.#compressor === undefined ? {} : { compressedBytes: this.#compressor.givenBytes }),
       padded: this.#made?.padded,
       seconds: this.#seconds(),
     }

@@ -7,6 +7,9 @@
  *                                                     a reserve for quiet times   wire units   nothing that ends
  *                                                                                              like a whole archive
  *
+ * A client that wants it compressed gets both from `packed-pipeline.ts`: there a compressor
+ * stands behind the spill, so the engine still never waits for more than the disk.
+ *
  * Up to the spill the engine sets the pace, behind it the network does: a slow receiver
  * makes the spill fill, and only a full one makes the engine wait. The end of the archive
  * does not leave until `decide` has returned.
@@ -75,14 +78,15 @@ export type PipelineSource =
   | { readonly run: Extract<EngineRun, { kind: 'files' }> }
 
 /** A deployed client gives up after 30 s in one read. Source: wire-facts, "Silence": never more than 10 s. */
-const QUIET_MS = 8_000
+export const QUIET_MS = 8_000
 
 /** Lasts for half an hour of silence with the usual block size, and for minutes with the largest. */
 const RESERVE_BLOCKS = 32
 const MIN_RESERVE_BYTES = 2 * 1024 * 1024
+export const reserveBytesFor = (blockBytes: number): number => Math.max(RESERVE_BLOCKS * blockBytes, MIN_RESERVE_BYTES)
 
 /** More than any encoding makes of one block: what completes a read wherever it began. */
-const WIRE_PER_RAW = 1.5
+export const WIRE_PER_RAW = 1.5
 
 /** What leaves in one go, at most: how far a slow receiver has come must be seen in small steps. */
 const MAX_PIECE_BYTES = 64 * 1024
@@ -130,7 +134,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
   })
 
   const steady = neverQuiet(pieces(source, options, made), {
-    reserveBytes: Math.max(RESERVE_BLOCKS * blockBytes, MIN_RESERVE_BYTES),
+    reserveBytes: reserveBytesFor(blockBytes),
     unitBytes: blockBytes,
     quietMs: QUIET_MS,
     wait,
@@ -158,7 +162,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
 }
 
 /** The archive as the spill hands it out, in small pieces. */
-async function* pieces(source: PipelineSource, options: PipelineOptions, made: Made): AsyncGenerator<Buffer> {
+export async function* pieces(source: PipelineSource, options: PipelineOptions, made: Made): AsyncGenerator<Buffer> {
   const archive = watched(
     toFormat(source, options, async (summary) => {
       await options.settle()
@@ -173,7 +177,7 @@ async function* pieces(source: PipelineSource, options: PipelineOptions, made: M
 }
 
 /** What is known when the archive is made, which may be long before it is sent. */
-class Made {
+export class Made {
   summary: TarSummary | undefined
 
   /** Behind this offset stands nothing but the end of the archive. Unknown is far away: it is told before the end is made. */

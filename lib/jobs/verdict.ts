@@ -7,6 +7,7 @@
  * Pure. The list of facts: README, "What complete means".
  */
 
+import { compressorFailure, type FilterEnd } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 
 /** Everything that is known when the engine is gone and every byte was handed on, but the end has not left. */
@@ -19,6 +20,8 @@ export interface BackupFacts {
   readonly engineFailure: BackupError | undefined
   /** Why the job was stopped, if it was. */
   readonly stopped: BackupError | undefined
+  /** How the compressor ended, where there is one. */
+  readonly compressor?: FilterEnd | undefined
   /** Members of the archive, without the mark. */
   readonly members: number
   /** Metadata files that the engine writes last and that are not in the archive. */
@@ -27,7 +30,7 @@ export interface BackupFacts {
   readonly incrementFailure?: BackupError | undefined
   /** Bytes of the archive, its end included, as the archive room counted them. */
   readonly archiveBytes: number
-  /** Bytes of the archive that came out of the spill and were handed on. */
+  /** Bytes of the archive that came out of the spill and were handed on, to the compressor where there is one. */
   readonly sentBytes: number
 }
 
@@ -54,6 +57,8 @@ const firstFailure = (facts: BackupFacts): BackupError | undefined => {
   if (!facts.saidOk) {
     return new BackupError('ENGINE_NO_OK', 'the backup program exited with 0 but did not end with its word of success')
   }
+  const compressor = facts.compressor === undefined ? undefined : compressorFailure(facts.compressor)
+  if (compressor !== undefined) return compressor
   if (facts.members === 0) return new BackupError('JOB_INCOMPLETE', 'the archive has no member')
   if (facts.metadataMissing.length > 0) {
     return new BackupError(

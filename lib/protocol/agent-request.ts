@@ -10,6 +10,8 @@
  */
 
 import { BackupError } from '../errors/index.ts'
+import { COMPRESS_WORDS_KEY, readCompressWords } from './compress-words.ts'
+import { type Compression, compressionText, readCompression } from './compression.ts'
 import type { KvBlock } from './kv-block-parser.ts'
 import { LIMITS } from './limits.ts'
 import { isFramingVersion, type ProtocolVersion } from './version.ts'
@@ -54,6 +56,7 @@ export interface CopyRequest {
   readonly blockBytes: number | undefined
   /** From 0.77 on; before, whoever wrote the key did not mean it. */
   readonly format: 'tar' | 'xbstream'
+  readonly compression: Compression | undefined
   readonly pairs: KvBlock
 }
 
@@ -158,6 +161,7 @@ const readCopy = (block: KvBlock, isFraming: boolean): CopyRequest => {
     streamEncoding: optional(block, 'agent-stream-encoding'),
     blockBytes: number(block, 'agent-stream-block-size', PLAIN_NUMBER),
     format: isFraming ? formatOf(block) : 'tar',
+    compression: compressionOf(block, isFraming),
     pairs: block,
   }
 }
@@ -204,6 +208,20 @@ const typeOf = (block: KvBlock): BackupLevel | undefined => {
   const text = optional(block, 'type')
   if (text === undefined || text === 'full' || text === 'incremental') return text
   throw invalid('type', 'full or incremental', showWire(text))
+}
+
+const COMPRESS_KEY = 'agent-stream-compress'
+
+/** By name since 0.77, by the words of deployed clients at any time. Who says both must mean one thing. */
+const compressionOf = (block: KvBlock, isFraming: boolean): Compression | undefined => {
+  const words = optional(block, COMPRESS_WORDS_KEY)
+  const name = isFraming ? optional(block, COMPRESS_KEY) : undefined
+  const byWords = words === undefined ? undefined : readCompressWords(words)
+  const byName = name === undefined || name === 'none' ? undefined : readCompression(name, COMPRESS_KEY)
+  if (name === undefined || words === undefined) return byName ?? byWords
+  const [asWords, asName] = [byWords, byName].map((one) => (one === undefined ? 'none' : compressionText(one)))
+  if (asWords !== asName) throw invalid(COMPRESS_KEY, `what ${COMPRESS_WORDS_KEY} says (${asWords})`, showWire(name))
+  return byWords
 }
 
 /** An empty value of a key that may be left out means that it was left out. */

@@ -40,7 +40,7 @@ export interface SessionFacts {
   readonly format: 'tar' | 'xbstream'
   /** A MIME type. */
   readonly encoding: string
-  /** `none`. */
+  /** `none`, or what the archive is compressed with: `zstd:3`. */
   readonly compression: string
 }
 

@@ -31,7 +31,16 @@ describe('a request for a full backup', () => {
       format: 'tar',
       encoding: 'uuencode',
       blockBytes: 10_240,
+      compression: undefined,
     })
+  })
+
+  test.each([
+    ['/usr/bin/gzip -c', { name: 'gzip' }],
+    ['zstd -T4 -3', { name: 'zstd', threads: 4, level: 3 }],
+    ['', undefined],
+  ])('is compressed as the words "%s" ask for', (words, compression) => {
+    expect(decideOn({ ...EXAMPLE, 'xtrabackup-agent:inline-compress': words })).toMatchObject({ compression })
   })
 
   test('keeps the session id of a client that has one', () => {
@@ -77,7 +86,8 @@ describe('a request for a full backup', () => {
 
 test.each([
   ['an incremental backup', { 'backup-level': '1' }, 'AGENT_NOT_SUPPORTED'],
-  ['compression', { 'xtrabackup-agent:inline-compress': '/usr/bin/gzip -c' }, 'AGENT_NOT_SUPPORTED'],
+  ['a compressor it does not know', { 'xtrabackup-agent:inline-compress': '/usr/bin/bzip2 -c' }, 'COMPRESS_REFUSED'],
+  ['a compressor with more behind it', { 'xtrabackup-agent:inline-compress': 'gzip -c; id' }, 'COMPRESS_REFUSED'],
   ['an unknown encoding', { 'agent-stream-encoding': 'application/x-rot13' }, 'ENCODING_UNKNOWN'],
   ['a block size of 0', { 'agent-stream-block-size': '0' }, 'ENCODING_BLOCK_SIZE'],
   ['a block size of two megabytes', { 'agent-stream-block-size': '2000000' }, 'ENCODING_BLOCK_SIZE'],
@@ -114,6 +124,13 @@ describe('what 0.77 has added', () => {
   test('is not there for a client of 0.76: frames are an unknown encoding, the format an unknown key', () => {
     expect(() => decideOn(FRAMED)).toThrow(expect.objectContaining({ code: 'ENCODING_UNKNOWN' }))
     expect(decideOn({ ...EXAMPLE, 'agent-stream-format': 'zip' })).toMatchObject({ format: 'tar' })
+  })
+
+  test('is compression by name', () => {
+    const asked = { ...FRAMED, 'agent-stream-compress': 'zstd:3' }
+
+    expect(decideAs('0.77.0', asked)).toMatchObject({ compression: { name: 'zstd', level: 3 } })
+    expect(decideOn({ ...EXAMPLE, 'agent-stream-compress': 'zip' })).toMatchObject({ compression: undefined })
   })
 
   test('refuses an xbstream in an encoding that does not show a cut', () => {

@@ -25,6 +25,7 @@ test('a backup needs no more than action, level and file', () => {
     streamEncoding: undefined,
     blockBytes: undefined,
     format: 'tar',
+    compression: undefined,
     pairs: new Map(Object.entries(COPY)),
   })
 })

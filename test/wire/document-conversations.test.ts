@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { createHash } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
 
 import { ArchiveProof } from '../../lib/archive/index.ts'
 import { Conversation } from '../../lib/client/recorded-session-conversation.ts'
@@ -40,6 +41,13 @@ const behindAnswer = (bytes: Buffer): Buffer | undefined => {
   if (answer?.block.get('status') !== 'ACCEPTED') return answer?.rest
   return new KvBlockParser().push(answer.rest)?.rest
 }
+
+/** The compressor of every example is one that this process can undo. */
+const isCompressed = ({ client }: ConversationExample): boolean =>
+  /^(?:agent-stream-compress|xtrabackup-agent:inline-compress)=\S*gzip\b/m.test(client.toString())
+
+const decompressed = (example: ConversationExample, bytes: Buffer): Buffer =>
+  isCompressed(example) ? gunzipSync(bytes) : bytes
 
 interface Unframed {
   readonly archive: Buffer
@@ -85,7 +93,8 @@ const converse = async (stage: Stage, example: ConversationExample): Promise<Hea
     stage.answered()
     const framed = receipt === undefined ? undefined : unframe(behindAnswer(bytes) ?? Buffer.alloc(0))
     if (framed === undefined) continue
-    await client.send(receipt?.(framed.archive.length, digest(framed.archive)) ?? Buffer.alloc(0))
+    const archive = decompressed(example, framed.archive)
+    await client.send(receipt?.(archive.length, digest(archive)) ?? Buffer.alloc(0))
     receipt = undefined
   }
   client.close()
@@ -135,19 +144,20 @@ describe.each<Running>(['in this process', 'as a program'])('an agent %s', (runn
 const judgePlain = (example: ConversationExample, mime: string, stream: Buffer): void => {
   const prove = (): void => {
     const decoder = createDecoder(encodingFromMime(mime))
-    proveArchive([...decoder.decode(stream), ...decoder.end()])
+    proveArchive([decompressed(example, Buffer.concat([...decoder.decode(stream), ...decoder.end()]))])
   }
   if (endOf(example) === 'fin') expect(prove).not.toThrow()
   else expect(prove).toThrow(CUT)
 }
 
 const judgeFrames = (example: ConversationExample, stream: Buffer): void => {
-  const { archive, end } = unframe(stream) ?? { archive: Buffer.alloc(0), end: Buffer.alloc(0) }
+  const { archive: carried, end } = unframe(stream) ?? { archive: Buffer.alloc(0), end: Buffer.alloc(0) }
   const verdict = readEnd(end)
 
   expect(end.toString('latin1')).toMatch(example.end?.pattern ?? /^(?!)/)
   expect(stream.toString('latin1', 0, 1)).toBe('P')
   if (verdict.status === 'FAILED') return
+  const archive = decompressed(example, carried)
   expect(verdict).toMatchObject({ bytes: archive.length, sha256: digest(archive) })
   expect(() => proveArchive([archive])).not.toThrow()
 }
