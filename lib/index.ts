@@ -22,6 +22,7 @@ export {
   type FetchProgress,
   type FetchTarget,
   fetchBackup,
+  type PackedFacts,
   parseSession,
   type Ping,
   pingAgent,

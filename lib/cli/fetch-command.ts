@@ -20,8 +20,8 @@ import {
 import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
-import { incrementRows, PROOF_WORDS, positionRows, type Row, runReported, table } from './report.ts'
-import { type Address, formatBytes, formatSeconds, parseAddress, parseCount } from './values.ts'
+import { incrementRows, PROOF_WORDS, packedRows, positionRows, type Row, runReported, table } from './report.ts'
+import { type Address, formatBytes, formatSeconds, parseAddress, parseCompression, parseCount } from './values.ts'
 
 interface FetchOptions {
   readonly user?: string
@@ -30,6 +30,8 @@ interface FetchOptions {
   readonly extract?: string
   readonly format: ArchiveFormat
   readonly encoding?: StreamEncoding
+  readonly compress?: string
+  readonly keepCompressed?: true
   readonly protocol: '0.77' | '0.76'
   readonly requireVerdict?: true
   /** False for `--no-receipt`. */
@@ -67,6 +69,13 @@ export const fetchCommand = (): Command =>
       ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
     )
     .addOption(
+      new Option(
+        '--compress <C>',
+        'have it compressed on its way: gzip, pigz, zstd, lz4 or xz, with :LEVEL or not; it is decompressed here, unless FILE is named like a compressed one',
+      ).argParser(parseCompression),
+    )
+    .option('--keep-compressed', 'write it as it comes, compressed, also under another name or to a pipe')
+    .addOption(
       new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
         .choices(['0.77', '0.76'])
         .default('0.77'),
@@ -97,13 +106,16 @@ Examples:
   BACKUP_PASSWORD=... backup-client fetch db1:25300 --user backup --out - | zstd > db1.tar.zst
       in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail;
       whether it is kept nobody can say, so the agent remembers it as sent-unconfirmed
+  backup-client fetch db1 --compress zstd:3 --out db1.tar.zst
+      kept compressed, because of its name; verify and restore take it as it is
   backup-client fetch db1 --format xbstream --out db1.xb
       unpack it with mbstream -x -C DIR < db1.xb
   backup-client fetch db1 --incremental-from sunday.tar --out monday.tar
       then: backup-client restore sunday.tar monday.tar --target DIR`
 
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
-  const { user, sid, encoding, format, protocol, requireVerdict, silenceSeconds, json = false } = options
+  const { user, sid, encoding, format, compress, keepCompressed, protocol, requireVerdict, silenceSeconds } = options
+  const { json = false } = options
   const { incrementalFrom, incrementalLsn } = options
   const target = fetchTarget(options)
   const receiptFile = options.receipt ? options.receiptFile : false
@@ -127,6 +139,8 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
           sid,
           encoding,
           format,
+          compress,
+          keepCompressed,
           protocol,
           requireVerdict,
           incrementalFrom,
@@ -186,6 +200,7 @@ const receiptForPeople = (receipt: Receipt, path: string | undefined, receiptFil
     ['proof', PROOF_WORDS[receipt.proof]],
     ['size', `${formatBytes(receipt.bytes)} (${receipt.bytes} bytes), ${receipt.files} files`],
     ['sha256', receipt.sha256],
+    ...packedRows(receipt.packed, receipt.compression),
     ['engine', `${receipt.engine} ${receipt.engineVersion ?? ''}`],
     ...incrementRows(receipt, receipt),
     ...positionRows(receipt),

@@ -11,6 +11,7 @@ import { BackupError, type ExitStatus } from '../errors/index.ts'
 import { outliveFailures, print } from './print.ts'
 import { ProgressLine } from './progress-line.ts'
 import { withStopSignals } from './stop-signals.ts'
+import { formatBytes } from './values.ts'
 
 export type Row = readonly [name: string, value: string]
 
@@ -86,6 +87,14 @@ export const incrementRows = (
       `upon the backup that ends at LSN ${lsn.from ?? '?'}${sid === undefined ? '' : ` (${printable(sid)})`}`,
     ],
   ]
+}
+
+/** What is compressed: the file, or only the way here. */
+export const packedRows = (packed: Receipt['packed'], onItsWay?: string): Row[] => {
+  if (packed !== undefined) {
+    return [['compressed', `${packed.packing}, ${formatBytes(packed.bytes)} (sha256 of the file ${packed.sha256})`]]
+  }
+  return onItsWay === undefined ? [] : [['compressed', `on its way, with ${onItsWay}`]]
 }
 
 /** Where the backup stands in the server's history, as far as it says. */

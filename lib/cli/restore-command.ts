@@ -17,7 +17,7 @@ interface RestoreOptions {
 export const restoreCommand = (): Command =>
   new Command('restore')
     .description('unpack a backup into an empty directory, apply its increments, and prepare it for a server')
-    .argument('<FILE>', 'the archive of a full backup')
+    .argument('<FILE>', 'the archive of a full backup, compressed or not')
     .argument('[INCREMENTS...]', 'archives of what has changed since, in their order')
     .requiredOption('--target <DIR>', 'directory to make; it is empty or does not exist')
     .option('--program <FILE>', 'the program that prepares, when it is not on the PATH')

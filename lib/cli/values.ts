@@ -7,6 +7,8 @@
 import { InvalidArgumentError } from 'commander'
 
 import { type Address, type CountUnit, formatBytes, type Reading, readAddress, readCount } from '../config/index.ts'
+import { BackupError } from '../errors/index.ts'
+import { compressionText, readCompression } from '../protocol/index.ts'
 
 export { type Address, formatBytes }
 
@@ -25,6 +27,16 @@ export const parseCount =
 const accept = <Value>(reading: Reading<Value>): Value => {
   if ('value' in reading) return reading.value
   throw new InvalidArgumentError(`${reading.problem.replace(/^e/, 'E')}.`)
+}
+
+/** `zstd`, `zstd:3` */
+export const parseCompression = (text: string): string => {
+  try {
+    return compressionText(readCompression(text, 'the compression'))
+  } catch (error) {
+    if (error instanceof BackupError) throw new InvalidArgumentError(`${error.message}; ${error.hint ?? ''}.`)
+    throw error
+  }
 }
 
 /** `47 s`, `3 min 05 s`, `2 h 10 min` */

@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 
 import { type Verification, verifyBackup } from '../client/index.ts'
-import { incrementRows, PROOF_WORDS, positionRows, runReported, table } from './report.ts'
+import { incrementRows, PROOF_WORDS, packedRows, positionRows, runReported, table } from './report.ts'
 import { formatBytes, percent } from './values.ts'
 
 interface VerifyOptions {
@@ -15,7 +15,7 @@ interface VerifyOptions {
 export const verifyCommand = (): Command =>
   new Command('verify')
     .description('say whether a file is a whole backup, and why not; asks no agent')
-    .argument('<FILE>', 'the archive, a tar or an xbstream')
+    .argument('<FILE>', 'the archive, a tar or an xbstream, compressed or not')
     .option('--receipt <FILE>', 'its receipt (default: FILE.receipt, where there is one)')
     .option('--require-verdict', "refuse it without an agent's verdict in its receipt")
     .option('--json', 'print the result as JSON')
@@ -50,6 +50,7 @@ const forPeople = (facts: Verification): string =>
     ['receipt', facts.receipt === undefined ? 'none' : `agrees, of ${facts.receipt.finishedAt}`],
     ['size', `${formatBytes(facts.bytes)} (${facts.bytes} bytes), ${facts.files} files`],
     ['sha256', facts.sha256],
+    ...packedRows(facts.packed),
     ['engine', `${facts.engine} ${facts.engineVersion ?? ''}`],
     ...incrementRows(facts, facts.receipt),
     ...positionRows(facts),

@@ -1,8 +1,9 @@
 /**
  * An archive on its way in: undressed, counted and digested as it passes.
  *
- *     wire ─▶ decoder │ frame reader ─┬▶ sha256, bytes
- *                        │            └▶ yielded
+ *     wire ─▶ decoder │ frame reader ─▶ decompressor ─┬▶ sha256, bytes
+ *                        │               │            └▶ yielded
+ *                        │               └▶ the compressed bytes, for who keeps those
  *                        ├▶ progress, told
  *                        └▶ the agent's verdict, compared with what has arrived
  *
@@ -15,13 +16,23 @@
 import { createHash } from 'node:crypto'
 
 import { createDecoder, type EncodingName, FrameReader } from '../encodings/index.ts'
+import type { Packing } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type CompleteBlock, type FailedBlock, type ProgressBlock, readEnd, readProgress } from '../protocol/index.ts'
 import { backupFailed } from './agent-answer.ts'
+import { GrowthLimit } from './growth-limit.ts'
+import type { PackedFacts } from './packed-file.ts'
 import type { StreamEncoding } from './request.ts'
+import { unpacked } from './unpack.ts'
 
 export interface ArrivalOptions {
   readonly encoding: StreamEncoding
+  /** What the archive is compressed with on the wire. */
+  readonly packing?: Packing | undefined
+  /** Takes the compressed bytes as they pass. */
+  keepPacked?(bytes: Buffer): Promise<void>
+  /** Stops a decompressor. */
+  readonly signal?: AbortSignal
   onBytes(bytes: number): void
   onProgress(progress: ProgressBlock): void
 }
@@ -32,6 +43,9 @@ export class Arrival {
   #bytes = 0
   #digest: string | undefined
   #verdict: CompleteBlock | undefined
+  readonly #packedSha256 = createHash('sha256')
+  #packedBytes = 0
+  #packed: PackedFacts | undefined
 
   constructor(options: ArrivalOptions) {
     this.#options = options
@@ -48,20 +62,46 @@ export class Arrival {
     return this.#digest
   }
 
+  /** What has arrived, compressed. Asked when nothing more comes. */
+  get packed(): PackedFacts | undefined {
+    const { packing } = this.#options
+    if (packing === undefined) return undefined
+    this.#packed ??= { packing, bytes: this.#packedBytes, sha256: this.#packedSha256.digest('hex') }
+    return this.#packed
+  }
+
   /**
    * The archive's bytes.
    *
    * @param wire read to its end, or to the end frame
-   * @throws BackupError `FRAME_*`, `PROTOCOL_*`, `ENCODING_*`; `CLIENT_BACKUP_FAILED` when the agent says so,
+   * @throws BackupError `FRAME_*`, `PROTOCOL_*`, `ENCODING_*`, `COMPRESS_*`; `CLIENT_BACKUP_FAILED` when the agent says so,
    *   `CLIENT_MISMATCH` when it has sent something else; what the wire throws
    */
   async *bytes(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const { encoding } = this.#options
-    for await (const archive of encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding)) {
+    for await (const archive of this.#unpacked(
+      encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding),
+    )) {
       this.#sha256.update(archive)
       this.#bytes += archive.length
       this.#options.onBytes(archive.length)
       yield archive
+    }
+    if (this.#verdict !== undefined) this.#compare(this.#verdict)
+  }
+
+  #unpacked(undressed: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+    const { packing, signal = new AbortController().signal } = this.#options
+    if (packing === undefined) return undressed
+    return unpacked(this.#kept(undressed), packing, new GrowthLimit(undefined, UNCOMPRESSED), signal)
+  }
+
+  async *#kept(packed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const bytes of packed) {
+      this.#packedBytes += bytes.length
+      this.#packedSha256.update(bytes)
+      await this.#options.keepPacked?.(bytes)
+      yield bytes
     }
   }
 
@@ -84,7 +124,6 @@ export class Arrival {
     const verdict = readEnd(end)
     if (verdict.status === 'FAILED') throw failed(verdict)
     this.#verdict = verdict // from here on the agent waits to be told what became of it
-    this.#compare(verdict)
   }
 
   #compare(verdict: CompleteBlock): void {
@@ -101,6 +140,8 @@ export class Arrival {
     })
   }
 }
+
+const UNCOMPRESSED = 'fetch it without --compress, if it is mostly empty pages'
 
 async function* undressed(wire: AsyncIterable<Buffer>, encoding: EncodingName): AsyncGenerator<Buffer> {
   const decoder = createDecoder(encoding)

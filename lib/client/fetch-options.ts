@@ -4,8 +4,11 @@
  * Checked before anything is opened or asked. Pure.
  */
 
+import { type Packing, packingOf } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { type Compression, readCompression } from '../protocol/index.ts'
 import type { FetchTarget } from './fetch-sink.ts'
+import { packingOfName } from './packed-file.ts'
 import type { ArchiveFormat, StreamEncoding } from './request.ts'
 
 export interface FetchOptions {
@@ -27,6 +30,15 @@ export interface FetchOptions {
   readonly incrementalFrom?: string | undefined
   /** The same by the number at which the base ended, for an agent that does not remember it: nobody checks the base. */
   readonly incrementalLsn?: string | undefined
+  /**
+   * What the agent compresses the archive with on its way: `gzip`, `pigz`, `zstd`, `lz4` or `xz`, with a level or not,
+   * as in `zstd:3`. It is decompressed and proven here in any case.
+   */
+  readonly compress?: string | undefined
+  /**
+   * Write the compressed bytes as they come. Left out: when the target is a file whose name says so, as `db1.tar.zst`.
+   */
+  readonly keepCompressed?: boolean | undefined
   /** `0.76`: speak only what older agents know. Otherwise that is done when the agent turns out to be one. */
   readonly protocol?: '0.77' | '0.76' | undefined
   /** Refuse a backup that only its own end and metadata would prove. */
@@ -83,6 +95,41 @@ const checkIncrement = (
       'it is to_lsn in the xtrabackup_checkpoints of the base',
     )
   }
+}
+
+/** What the archive is compressed with on its way, and whether it stays so. */
+export interface PackingPlan {
+  readonly compression: Compression | undefined
+  /** What the bytes are then. */
+  readonly packing: Packing | undefined
+  readonly isKept: boolean
+}
+
+/**
+ * Reads the two options about compression, and holds them against the name of the file.
+ *
+ * @throws BackupError `COMPRESS_REFUSED` for another compressor; `CLI_USAGE` when a name would say what is not so
+ */
+export const planPacking = ({ compress, keepCompressed, target }: FetchOptions): PackingPlan => {
+  const usage = (message: string, hint: string): BackupError => new BackupError('CLI_USAGE', message, {}, { hint })
+  const compression = compress === undefined ? undefined : readCompression(compress, 'the compression')
+  const packing = compression === undefined ? undefined : packingOf(compression.name)
+  const named = 'file' in target ? packingOfName(target.file) : undefined
+  if (packing === undefined && keepCompressed === true) {
+    throw usage('nothing is compressed that could be kept so', 'add --compress zstd, or another')
+  }
+  if ('directory' in target && keepCompressed === true) {
+    throw usage('what is unpacked is not kept compressed', 'leave --keep-compressed out, or fetch it into a file')
+  }
+  const isKept = keepCompressed ?? named !== undefined
+  if (named !== undefined && named !== (isKept ? packing : undefined) && 'file' in target) {
+    const found = isKept && packing !== undefined ? `what comes is ${packing}` : 'what would be there is not compressed'
+    throw usage(
+      `${target.file} has the name of a ${named} file, and ${found}`,
+      `add --compress ${named}, or name it otherwise`,
+    )
+  }
+  return { compression, packing, isKept }
 }
 
 /** @throws BackupError when what is wanted cannot be had from an older agent */

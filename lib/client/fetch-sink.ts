@@ -15,7 +15,7 @@ import { StagingDirectory } from './staging-directory.ts'
 
 /** Where the backup goes: exactly one of these. */
 export type FetchTarget =
-  /** A file with the archive; made as `FILE.part`, named when whole. */
+  /** A file with the archive, compressed or not; made as `FILE.part`, named when whole. */
   | { readonly file: string }
   /** A directory that is empty or does not exist; made as `DIR.part`, named when whole. */
   | { readonly directory: string }
@@ -28,8 +28,10 @@ export type FetchTarget =
 export interface Sink {
   /** Whether `commit` makes the backup durable. A stream takes every byte and says nothing about it. */
   readonly keeps: boolean
-  /** Proves the archive while it is written. */
+  /** Proves the archive while it is written; while its compressed bytes are, where those are kept. */
   receive(archive: AsyncIterable<Buffer>): Promise<ArchiveFacts>
+  /** Writes compressed bytes. Where it is there, `receive` writes nothing. */
+  readonly keepPacked?: (bytes: Buffer) => Promise<void>
   /** Makes what was written durable; it has no name yet. */
   seal(): Promise<void>
   commit(): Promise<void>
@@ -37,12 +39,21 @@ export interface Sink {
 }
 
 /** @throws BackupError `CLIENT_TARGET`, `CLIENT_WRITE` */
-export const openSink = async (target: FetchTarget, format: ArchiveFormat, signal: AbortSignal): Promise<Sink> => {
+export const openSink = async (
+  target: FetchTarget,
+  format: ArchiveFormat,
+  signal: AbortSignal,
+  keepsPacked: boolean,
+): Promise<Sink> => {
+  const receiving = (write: (bytes: Buffer) => Promise<void>): Pick<Sink, 'receive' | 'keepPacked'> =>
+    keepsPacked
+      ? { keepPacked: write, receive: (archive) => proved(archive, format, async () => undefined) }
+      : { receive: (archive) => proved(archive, format, write) }
   if ('file' in target) {
     const file = await PartFile.create(target.file)
     return {
       keeps: true,
-      receive: (archive) => proved(archive, format, (bytes) => file.write(bytes)),
+      ...receiving((bytes) => file.write(bytes)),
       seal: () => file.seal(),
       commit: () => file.commit(),
       discard: () => file.discard(),
@@ -61,7 +72,7 @@ export const openSink = async (target: FetchTarget, format: ArchiveFormat, signa
   target.stream.on('error', () => undefined) // every write gets it too, and says so
   return {
     keeps: false,
-    receive: (archive) => proved(archive, format, (bytes) => written(target.stream, bytes, signal)),
+    ...receiving((bytes) => written(target.stream, bytes, signal)),
     seal: async () => undefined,
     commit: async () => undefined,
     discard: async () => undefined,

@@ -1,19 +1,20 @@
 /**
  * Fetches one backup: asks, receives, proves, and only then gives it a name.
  *
- *     socket ─▶ frames │ decoder ─┬▶ sha256, the agent's verdict
- *                                 └▶ proof of the archive ─▶ FILE.part │ DIR.part │ a stream
+ *     socket ─▶ frames │ decoder ─▶ decompressor ─┬▶ sha256, the agent's verdict
+ *                                                 └▶ proof of the archive ─▶ FILE.part │ DIR.part │ a stream
  *
  *     whole ─▶ durable ─▶ FILE.receipt ─▶ FILE ─▶ the agent is told
  *
  * Anything short of a whole archive is thrown, and what was written is removed.
  */
 
+import { findDecompressor } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { ByteMeter } from '../flow/index.ts'
-import { type ProgressBlock, type SessionFacts, writeReceipt } from '../protocol/index.ts'
+import { compressionText, type ProgressBlock, type SessionFacts, writeReceipt } from '../protocol/index.ts'
 import { Arrival } from './arrival.ts'
-import { checkFallback, checkOptions, type FetchOptions } from './fetch-options.ts'
+import { checkFallback, checkOptions, type FetchOptions, planPacking } from './fetch-options.ts'
 import { openSink } from './fetch-sink.ts'
 import { checkIncrement, type IncrementBase, readIncrementBase } from './increment-base.ts'
 import { makeReceipt, type Receipt } from './receipt.ts'
@@ -59,7 +60,7 @@ export interface BackupFetch extends AsyncIterable<FetchProgress> {
  * consumer skips some and holds nothing up. The iteration ends when the fetch does, well or
  * badly; which of the two, says `receipt`.
  *
- * @throws (from `receipt`) BackupError `CLIENT_*`, `FRAME_*`, `ENCODING_*`, `ARCHIVE_*`, `PROTOCOL_*`; `CLI_USAGE` for
+ * @throws (from `receipt`) BackupError `CLIENT_*`, `FRAME_*`, `ENCODING_*`, `COMPRESS_*`, `ARCHIVE_*`, `PROTOCOL_*`; `CLI_USAGE` for
  *   options that contradict each other
  * @example
  *   import { fetchBackup } from 'kv-backup-agent'
@@ -124,11 +125,13 @@ type FetchState = { -readonly [Key in 'stage' | 'sid' | 'session' | 'msg' | 'bac
 const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> => {
   const { encoding = 'framed', format = 'tar', target } = options
   checkOptions(options)
+  const { compression, packing, isKept } = planPacking(options)
   await checkTargetNames(target, options.receiptFile === false ? undefined : options.receiptFile)
   const signal = options.signal ?? new AbortController().signal
   // Before a byte is asked for: a target that cannot be would waste a backup.
   const base = await baseOf(options, signal)
-  const sink = await openSink(target, format, signal)
+  if (packing !== undefined && packing !== 'gzip') await findDecompressor(packing)
+  const sink = await openSink(target, format, signal, isKept)
   let receiptFile: ReceiptFile | undefined
   let stream: OpenStream | undefined
   let arrival: Arrival | undefined
@@ -139,6 +142,7 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
       encoding,
       format,
       base,
+      compression,
       olderDialogue: options.protocol === '0.76',
       checkFallback: () => checkFallback(options),
       connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
@@ -157,6 +161,9 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
     if (stream.encoding === 'framed') link.silenceMs = (options.silenceSeconds ?? FRAMED_SILENCE_SECONDS) * 1000
     arrival = new Arrival({
       encoding: stream.encoding,
+      packing,
+      ...(sink.keepPacked === undefined ? {} : { keepPacked: sink.keepPacked }),
+      signal,
       onBytes: (bytes) => state.meter.add(bytes),
       onProgress: (backup) => {
         state.backup = backup
@@ -171,6 +178,8 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
       base,
       sid: arrival.verdict?.sid ?? answer.get('sid') ?? options.sid,
       format,
+      compression: compression === undefined ? undefined : compressionText(compression),
+      packed: isKept ? arrival.packed : undefined,
       sha256: arrival.digest,
       finishedAt: new Date().toISOString(),
       seconds: Math.round(state.meter.elapsedMs) / 1000,

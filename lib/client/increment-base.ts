@@ -38,7 +38,7 @@ export const readIncrementBase = async (path: string, signal: AbortSignal): Prom
     const { lsn, sha256, engine } = await verifyBackup(path, { signal })
     return { lsn: endOf(path, engine, lsn), sha256 }
   }
-  if (!isReceipt) checkSize(receipt, path, (await openArchiveFile(path, signal)).sizeBytes)
+  if (!isReceipt) checkSize(receipt, await openArchiveFile(path, signal))
   const { engine, lsn, sid, sha256, server, proof } = receipt
   return { lsn: endOf(path, engine, lsn), sha256, server, ...(proof === 'agent-verdict' ? { sid } : {}) }
 }

@@ -19,6 +19,7 @@ export {
 } from './fetch.ts'
 export type { FetchOptions } from './fetch-options.ts'
 export type { FetchTarget } from './fetch-sink.ts'
+export type { PackedFacts } from './packed-file.ts'
 export type { RecordedSession } from './recorded-session.ts'
 export type { Pieces } from './recorded-session-client.ts'
 export { parseRequestSession, parseSession } from './recorded-session-parser.ts'

@@ -13,6 +13,8 @@ import { type FileHandle, open } from 'node:fs/promises'
 
 import type { ArchiveFacts } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
+import type { ArchiveFile } from './archive-file.ts'
+import type { PackedFacts } from './packed-file.ts'
 import { PartFile } from './part-file.ts'
 import { noReceipt, parseReceipt, type Receipt, writeReceiptText } from './receipt.ts'
 import type { ArchiveFormat } from './request.ts'
@@ -95,11 +97,18 @@ export const findReceipt = async (archivePath: string, named: string | undefined
 /**
  * Holds a file against its receipt before it is read: another length tells enough.
  *
+ * An archive that somebody has compressed or decompressed since has another length, and is still what was fetched.
+ *
  * @throws BackupError `CLIENT_RECEIPT`
  */
-export const checkSize = (receipt: Receipt | undefined, path: string, sizeBytes: number): void => {
-  if (receipt === undefined || receipt.bytes === sizeBytes) return
-  throw differs(path, `${receipt.bytes} bytes`, `${sizeBytes}`)
+export const checkSize = (
+  receipt: Receipt | undefined,
+  { path, sizeBytes, packing }: Pick<ArchiveFile, 'path' | 'sizeBytes' | 'packing'>,
+): void => {
+  if (receipt === undefined) return
+  const expected = packing === undefined ? receipt.bytes : receipt.packed?.bytes
+  if (expected === undefined || expected === sizeBytes) return
+  throw differs(path, `${expected} bytes`, `${sizeBytes}`)
 }
 
 /**
@@ -114,11 +123,16 @@ export const checkReceipt = (
     readonly sha256: string
     readonly format: ArchiveFormat
     readonly facts: ArchiveFacts
+    /** Of a compressed file. */
+    readonly packed: PackedFacts | undefined
   },
 ): void => {
   if (receipt === undefined) return
-  const { path, sha256, format, facts } = read
-  checkSize(receipt, path, facts.bytes)
+  const { path, sha256, format, facts, packed } = read
+  if (packed !== undefined && receipt.packed !== undefined && packed.sha256 !== receipt.packed.sha256) {
+    throw differs(path, `the digest ${receipt.packed.sha256} as a ${receipt.packed.packing} file`, packed.sha256)
+  }
+  if (receipt.bytes !== facts.bytes) throw differs(path, `${receipt.bytes} bytes of archive`, `${facts.bytes}`)
   if (receipt.sha256 !== sha256) throw differs(path, `the digest ${receipt.sha256}`, sha256)
   // The bytes are right, so a receipt that differs in these has been changed itself.
   if (receipt.format !== format) throw differs(path, `the format ${receipt.format}`, format)

@@ -10,8 +10,10 @@
 
 import type { ArchiveFacts, Coordinates, LogSequenceNumbers } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { PACKINGS } from '../engines/index.ts'
 import { type CompleteBlock, type ServerBlock, type SessionFacts, showWire } from '../protocol/index.ts'
 import type { IncrementBase } from './increment-base.ts'
+import type { PackedFacts } from './packed-file.ts'
 import type { ArchiveFormat, Dialogue, StreamEncoding } from './request.ts'
 
 /** Version of the form below. */
@@ -34,9 +36,13 @@ export interface Receipt {
   readonly protocol: string
   readonly format: ArchiveFormat
   readonly encoding: StreamEncoding
-  /** Bytes of the archive, before encoding. */
+  /** What it was compressed with on its way, `zstd:3`; absent for an archive that came as it is. */
+  readonly compression?: string | undefined
+  /** The file beside the receipt, when the archive was kept compressed in it. */
+  readonly packed?: PackedFacts | undefined
+  /** Bytes of the archive, before compression and encoding. */
   readonly bytes: number
-  /** Digest of exactly these bytes, hexadecimal. */
+  /** Digest of exactly these bytes, hexadecimal. The archive's, and a compressed file has one of its own in `packed`. */
   readonly sha256: string
   /** Members of the archive, directories included. */
   readonly entries: number
@@ -71,7 +77,11 @@ export interface ReceiptBase {
 }
 
 /** What is known beside the archive itself. */
-export interface Received extends Pick<Receipt, 'sid' | 'format' | 'encoding' | 'sha256' | 'finishedAt' | 'seconds'> {
+export interface Received
+  extends Pick<
+    Receipt,
+    'sid' | 'format' | 'encoding' | 'compression' | 'packed' | 'sha256' | 'finishedAt' | 'seconds'
+  > {
   readonly dialogue: Dialogue
   readonly session: SessionFacts | undefined
   readonly verdict: CompleteBlock | undefined
@@ -91,6 +101,8 @@ export const makeReceipt = (facts: ArchiveFacts, received: Received): Receipt =>
     protocol: received.dialogue,
     format,
     encoding,
+    compression: received.compression,
+    packed: received.packed,
     bytes: facts.bytes,
     sha256,
     entries: facts.members,
@@ -152,6 +164,8 @@ const FORMS: Readonly<Record<keyof Receipt, Form>> = {
   protocol: text,
   format: oneOf('tar' satisfies ArchiveFormat, 'xbstream' satisfies ArchiveFormat),
   encoding: oneOf(...(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[])),
+  compression: optional(text),
+  packed: optional(fields({ packing: oneOf(...PACKINGS), bytes: count, sha256: matching(/^[0-9a-f]{64}$/) })),
   bytes: count,
   sha256: matching(/^[0-9a-f]{64}$/),
   entries: count,

@@ -14,9 +14,13 @@ import { BackupError } from '../errors/index.ts'
 import {
   AGENT_PROTOCOL_VERSION,
   COMPATIBLE_PROTOCOL_VERSION,
+  COMPRESS_WORDS_KEY,
+  type Compression,
+  compressionText,
   type KvBlock,
   type SessionFacts,
   showWire,
+  writeCompressWords,
   writeRequest,
 } from '../protocol/index.ts'
 import { backupFailed, isOlderAgent, readAnswer, readBlock, refusal } from './agent-answer.ts'
@@ -44,6 +48,7 @@ export interface BackupRequest {
   readonly format: ArchiveFormat
   /** Ask for what has changed since another backup; left out for a full one. */
   readonly base?: { readonly lsn: string; readonly sid?: string | undefined } | undefined
+  readonly compression: Compression | undefined
   /** Begin with the older dialogue at once. */
   readonly olderDialogue: boolean
   /** Whether an older agent may be asked in the older dialogue; throws when not. */
@@ -88,6 +93,7 @@ export const openStream = async (request: BackupRequest): Promise<OpenStream> =>
 /** The dialogue of 0.77. */
 const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older agent'> => {
   const { user, password, sid, encoding, format, base } = request
+  const compression = request.compression === undefined ? undefined : compressionText(request.compression)
   const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
   const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
     ['action', 'copy from'],
@@ -95,6 +101,7 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
     ...(base === undefined ? [] : given({ 'backup-level': '1', 'base-sid': base.sid, 'incremental-lsn': base.lsn })),
     ['agent-stream-encoding', mime],
     ['agent-stream-format', format],
+    ...given({ 'agent-stream-compress': compression }),
   ])
   // Our half stays open behind the agent's end: a framed stream is answered.
   return withLink({ ...request, keepHalfOpen: encoding === 'framed' }, asked, async (link) => {
@@ -105,7 +112,7 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
     }
     checkReady(accepted)
     checkStatus(accepted.block, 'ACCEPTED')
-    const session = readSessionFacts(accepted.block, { encoding: mime, format })
+    const session = readSessionFacts(accepted.block, { encoding: mime, format, compression: compression ?? 'none' })
     request.onAccepted(session, accepted.block.get('sid'))
     const sending = await readBlock(link, accepted.rest)
     if (sending === undefined) {
@@ -138,6 +145,7 @@ const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
     ['file', FULL_BACKUP_FILE],
     ...given({ sid }),
     ['agent-stream-encoding', ENCODINGS[encoding]],
+    ...given({ [COMPRESS_WORDS_KEY]: request.compression && writeCompressWords(request.compression) }),
   ])
   return withLink(request, asked, async (link) => {
     const answer = await readAnswer(link)

@@ -1,7 +1,7 @@
 /**
  * Makes a data directory out of a backup: unpack, prove, prepare.
  *
- *     FILE ─▶ DIR.part ─▶ is it what its receipt says? ─▶ mariadb-backup --prepare ─▶ DIR
+ *     FILE ─▶ decompressed ─▶ DIR.part ─▶ is it what its receipt says? ─▶ mariadb-backup --prepare ─▶ DIR
  *
  *     FILE INC INC ─▶ do they follow each other? ─▶ the same, and each INC applied to it in turn
  *
@@ -22,7 +22,7 @@ import { StagingDirectory } from './staging-directory.ts'
 import type { Verification } from './verify.ts'
 
 export interface RestoreOptions {
-  /** The tar file. */
+  /** The tar file, compressed or not. */
   readonly file: string
   /** Increments upon it, in their order; each begins where the one before it ended. */
   readonly increments?: readonly string[] | undefined
@@ -71,7 +71,7 @@ export const restoreBackup = async (options: RestoreOptions): Promise<Restoratio
   const paths = [options.file, ...increments]
   const files = await Promise.all(paths.map((path) => openArchiveFile(path, signal)))
   const xbstream = files.find(({ format }) => format === 'xbstream')
-  if (xbstream !== undefined) throw notUnpackedHere(xbstream.path, target)
+  if (xbstream !== undefined) throw notUnpackedHere(xbstream, target)
   // A single archive is proven while it is unpacked; of a chain everything is known before anything is.
   const chain = increments.length === 0 ? undefined : await checkedChain(paths, options, signal)
   const receipt = chain === undefined ? await receiptOf(files[0] as ArchiveFile, options) : chain[0]?.receipt
@@ -118,10 +118,9 @@ const restoreInto = async (
   let told = { file: options.file, bytes: 0, ofBytes: 0 }
   const tell = (stage: 'unpacking' | 'preparing', line?: string): void =>
     onProgress?.({ stage, ...told, ...(line === undefined ? {} : { line }) })
-  const steps = files.map((file) => {
-    let bytes = 0
-    return new DigestedFile(file, (length) => {
-      bytes += length
+  const steps = files.map((file, index) => {
+    const knownBytes = chain?.[index]?.bytes ?? (index === 0 ? receipt?.bytes : undefined)
+    return new DigestedFile(file, knownBytes, (bytes) => {
       told = { file: file.path, bytes, ofBytes: file.sizeBytes }
       tell('unpacking')
     })
@@ -130,7 +129,7 @@ const restoreInto = async (
 
   const facts = await extractTar(base.read(), directory, { signal })
   if (chain?.[0] !== undefined) checkUnchanged(base, chain[0].sha256)
-  checkReceipt(receipt, { path: base.path, sha256: base.sha256, format: 'tar', facts })
+  checkReceipt(receipt, { path: base.path, sha256: base.sha256, format: 'tar', facts, packed: base.packed })
   checkBase({ ...facts, path: base.path, backupType: facts.backupType, base: receipt?.base })
   const { engine } = facts
   if (engine === 'mariadb-backup' || engine === 'xtrabackup') {
@@ -152,10 +151,11 @@ const restoreInto = async (
 }
 
 /** What can be told before the archive is read. */
-const receiptOf = async ({ path, sizeBytes }: ArchiveFile, options: RestoreOptions): Promise<Receipt | undefined> => {
+const receiptOf = async (file: ArchiveFile, options: RestoreOptions): Promise<Receipt | undefined> => {
+  const { path } = file
   const receipt = await findReceipt(path, options.receipt)
   if (options.requireVerdict === true) requireVerdict(receipt, path)
-  checkSize(receipt, path, sizeBytes)
+  checkSize(receipt, file)
   if (receipt !== undefined) checkBase({ ...receipt, path, backupType: receipt.backupType })
   return receipt
 }
@@ -164,15 +164,17 @@ const receiptOf = async ({ path, sizeBytes }: ArchiveFile, options: RestoreOptio
 const weakestProof = (chain: readonly Verification[]): BackupProof =>
   chain.every(({ proof }) => proof === 'agent-verdict') ? 'agent-verdict' : 'archive'
 
-const notUnpackedHere = (path: string, target: string): BackupError =>
-  new BackupError(
+const notUnpackedHere = ({ path, packing }: ArchiveFile, target: string): BackupError => {
+  const [first, file] = packing === undefined ? ['', ` < ${path}`] : [`${packing} -dc ${path} | `, '']
+  return new BackupError(
     'CLI_USAGE',
     `${path} is an xbstream, and an xbstream is not unpacked here`,
     { path },
     {
-      hint: `mkdir ${target} && mbstream -x -C ${target} < ${path}, then mariadb-backup --prepare --target-dir=${target}`,
+      hint: `mkdir ${target} && ${first}mbstream -x -C ${target}${file}, then mariadb-backup --prepare --target-dir=${target}`,
     },
   )
+}
 
 /** A plain directory is a data directory already; the others are moved in by the program that made them. */
 const nextStep = (engine: string, directory: string): string => {

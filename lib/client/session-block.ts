@@ -9,12 +9,15 @@ import type { KvBlock, SessionFacts } from '../protocol/index.ts'
 import { choice, text } from './answer-fields.ts'
 
 /** @throws BackupError `PROTOCOL_ANSWER_INVALID` when a key is missing, or says something else than was asked for */
-export const readSessionFacts = (block: KvBlock, asked: Pick<SessionFacts, 'encoding' | 'format'>): SessionFacts => ({
+export const readSessionFacts = (
+  block: KvBlock,
+  asked: Pick<SessionFacts, 'encoding' | 'format' | 'compression'>,
+): SessionFacts => ({
   agent: text(block, 'agent'),
   protocol: text(block, 'protocol'),
   engine: text(block, 'engine'),
   engineVersion: text(block, 'engine-version'),
   format: choice(block, 'format', [asked.format]),
   encoding: choice(block, 'encoding', [asked.encoding]),
-  compression: choice(block, 'compression', ['none']),
+  compression: choice(block, 'compression', [asked.compression]),
 })

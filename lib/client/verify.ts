@@ -1,7 +1,8 @@
 /**
  * Says of a file whether it is a whole backup, and why not.
  *
- *     FILE ─┬▶ the archive's own end and metadata        always
+ *     FILE ─┬▶ decompressed, if it is compressed
+ *           ├▶ the archive's own end and metadata        always
  *           └▶ length and digest ─▶ FILE.receipt         where there is one
  *
  * Reads it once, writes nothing, asks nobody. What tar has no checksum for, a changed byte
@@ -13,6 +14,7 @@ import { createHash } from 'node:crypto'
 import type { ArchiveFacts } from '../archive/index.ts'
 import { openArchiveFile } from './archive-file.ts'
 import { proofOf } from './fetch-sink.ts'
+import type { PackedFacts } from './packed-file.ts'
 import type { BackupProof, Receipt } from './receipt.ts'
 import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
 import type { ArchiveFormat } from './request.ts'
@@ -20,8 +22,10 @@ import type { ArchiveFormat } from './request.ts'
 export interface Verification extends ArchiveFacts {
   readonly path: string
   readonly format: ArchiveFormat
-  /** Digest of the file, hexadecimal. */
+  /** Digest of the archive, hexadecimal. That of the file too, unless it is compressed. */
   readonly sha256: string
+  /** Of a file that is compressed. */
+  readonly packed: PackedFacts | undefined
   /** From the mark, or from what the backup program wrote about itself. */
   readonly engineVersion: string | undefined
   /** What the backup is known whole by: an agent's verdict in the receipt, or the archive alone. */
@@ -41,7 +45,7 @@ export interface VerifyOptions {
 }
 
 /**
- * @throws BackupError `ARCHIVE_*` with the reason when the file is not a whole backup; `CLIENT_RECEIPT` when it is not what
+ * @throws BackupError `ARCHIVE_*`, `COMPRESS_*` with the reason when the file is not a whole backup; `CLIENT_RECEIPT` when it is not what
  *   its receipt says, or the receipt is none; `CLIENT_NO_VERDICT`; `CLI_FILE` when it cannot be read
  * @example
  *   import { BackupError, verifyBackup } from 'kv-backup-agent'
@@ -55,22 +59,22 @@ export interface VerifyOptions {
  *   }
  */
 export const verifyBackup = async (path: string, options: VerifyOptions = {}): Promise<Verification> => {
-  const { format, sizeBytes, read } = await openArchiveFile(path, options.signal)
+  const file = await openArchiveFile(path, options.signal)
+  const { format, sizeBytes } = file
   const receipt = await findReceipt(path, options.receipt)
   if (options.requireVerdict === true) requireVerdict(receipt, path)
-  checkSize(receipt, path, sizeBytes)
+  checkSize(receipt, file)
   const digest = createHash('sha256')
   const proof = proofOf(format)
-  let bytesRead = 0
-  for await (const bytes of read()) {
+  for await (const bytes of file.read(receipt?.bytes)) {
     digest.update(bytes)
     proof.push(bytes)
-    bytesRead += bytes.length
-    options.onProgress?.(bytesRead, sizeBytes)
+    options.onProgress?.(file.bytesRead(), sizeBytes)
   }
   const facts = proof.finish()
   const sha256 = digest.digest('hex')
-  checkReceipt(receipt, { path, sha256, format, facts })
+  const packed = file.packed()
+  checkReceipt(receipt, { path, sha256, format, facts, packed })
   const engineVersion = facts.mark?.engineVersion ?? facts.engineVersion
-  return { path, format, sha256, proof: receipt?.proof ?? 'archive', receipt, ...facts, engineVersion }
+  return { path, format, sha256, proof: receipt?.proof ?? 'archive', receipt, packed, ...facts, engineVersion }
 }

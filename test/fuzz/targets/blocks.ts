@@ -179,7 +179,9 @@ const readAnswerAndBlocks = (chunks: Iterable<Buffer>, trace: Trace): string => 
     isAnswered = true
     trace.say(`${answer.ready ? 'READY' : 'in place of READY'} ${shown(answer.block)}`)
     understand(trace, () => readStatus(answer.block))
-    understand(trace, () => readSessionFacts(answer.block, { encoding: 'application/x-framed-stream', format: 'tar' }))
+    understand(trace, () =>
+      readSessionFacts(answer.block, { encoding: 'application/x-framed-stream', format: 'tar', compression: 'none' }),
+    )
     takeBlocks(answer.rest)
   }
   if (!isAnswered) {
