@@ -11,6 +11,7 @@ import { CHARGES, type Charge, Tally } from './tally.ts'
 
 const QUICK = [
   'cut-streams',
+  'cut-compressed',
   'flipped-bits',
   'broken-connections',
   'failing-engines',

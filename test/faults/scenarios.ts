@@ -1,6 +1,7 @@
 /** Every scenario, in the order in which they start; see `beside` in scenario.ts. */
 
 import { brokenConnections } from './broken-connections.ts'
+import { cutCompressed } from './cut-compressed.ts'
 import { cutForOtherTars, cutStreams } from './cut-streams.ts'
 import { cutEngineOutput, failingEngines } from './failing-engines.ts'
 import { fewResources } from './few-resources.ts'
@@ -19,6 +20,7 @@ import { toldToStop } from './told-to-stop.ts'
 export const SCENARIOS: readonly Scenario[] = [
   cutStreams,
   cutForOtherTars,
+  cutCompressed,
   flippedBits,
   redoOverrun,
   brokenConnections,
