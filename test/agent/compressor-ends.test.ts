@@ -108,22 +108,19 @@ describe.each(WORDS)('a backup compressed by %s', (words) => {
     expect(undoing(words, bytes)).not.toBe(0)
   })
 
-  test.each([1, 9 * MIB])(
-    'whose agent is killed after %d bytes is refused, and its compressor gone',
-    async (at) => {
-      const agent = await serve()
-      const client = await heldAt(agent, words, at)
-      const [compressor = 0] = childrenOf(agent.pid, name)
+  test.each([1, 9 * MIB])('whose agent is killed after %d bytes is refused, and its compressor gone', async (at) => {
+    const agent = await serve()
+    const client = await heldAt(agent, words, at)
+    const [compressor = 0] = childrenOf(agent.pid, name)
 
-      await agent.stop('SIGKILL')
-      await untilGone(compressor)
-      client.socket.resume()
-      const { bytes } = await client.ended()
+    await agent.stop('SIGKILL')
+    await untilGone(compressor)
+    client.socket.resume()
+    const { bytes } = await client.ended()
 
-      expect(compressor).not.toBe(0)
-      expect(undoing(words, bytes)).not.toBe(0)
-    },
-  )
+    expect(compressor).not.toBe(0)
+    expect(undoing(words, bytes)).not.toBe(0)
+  })
 })
 
 test('a compressor that stands still is given up, and the client told', async () => {

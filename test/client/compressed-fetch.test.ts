@@ -166,12 +166,15 @@ test('a file that grows into far more than its receipt says is left alone', asyn
   const file = join(scratch, 'a.tar.gz')
   await fetched({ compress: 'gzip', target: { file } })
   const receipt = JSON.parse(readFileSync(`${file}.receipt`, 'utf8'))
-  const bomb = gzipSync(Buffer.alloc(30_000_000))
+  const grown = join(scratch, 'grown')
+  mkdirSync(grown)
+  writeFileSync(join(grown, 'ibdata1'), Buffer.alloc(30_000_000))
+  const bomb = gzipSync(execFileSync('tar', ['-cf', '-', '-C', grown, 'ibdata1'], { maxBuffer: 1 << 30 }))
   writeFileSync(`${file}.receipt`, JSON.stringify({ ...receipt, packed: undefined }))
 
   writeFileSync(file, bomb)
 
-  await expect(verifyBackup(file)).rejects.toMatchObject({ code: expect.stringMatching(/COMPRESS_LIMIT|ARCHIVE_/) })
+  await expect(verifyBackup(file)).rejects.toMatchObject({ code: 'COMPRESS_LIMIT' })
 })
 
 describe('cannot be had:', () => {
