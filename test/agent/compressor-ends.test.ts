@@ -157,7 +157,7 @@ test('a compressor that takes its time keeps nobody but the client waiting: the 
   for (;;) {
     const [job] = (await agentStatus(address)).jobs
     // All of it was made, and waits: in the spill, on the disk.
-    if (job?.stage === 'sending' && job.bytes > 24 * MIB) {
+    if (job?.stage === 'sending' && (job.bytes ?? 0) > 24 * MIB) {
       expect(job.spilledBytes).toBeGreaterThan(0)
       expect(job.sent).toBe(0)
       expect(job.compression).toBe('gzip')
