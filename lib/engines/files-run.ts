@@ -55,9 +55,10 @@ class Reading {
     this.settled = new Promise((resolveOutcome) => {
       this.#settle = resolveOutcome
     })
-    // Nobody may ever ask for the entries: an abort settles all the same.
+    // Nobody may ever ask for the entries: an abort settles all the same, also one that came while files were looked at.
     const onAbort = (): void => this.#fail(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
     void this.settled.then(() => signal.removeEventListener('abort', onAbort))
   }
 
