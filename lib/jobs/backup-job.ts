@@ -33,6 +33,7 @@ import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk
 import type { JobEnd, Outcome, RecordedServer, Requested } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Lease } from './admission.ts'
+import { AwakeClock } from './awake-clock.ts'
 import { type IncrementRange, incrementRange } from './increment-verdict.ts'
 import type { IncrementalBase } from './incremental-base.ts'
 import type { JobMemory } from './job-memory.ts'
@@ -537,8 +538,9 @@ export class BackupJob {
   /** Looks after the job until it ends: nobody else may be awake when it hangs. */
   async #watch(run: EngineRun): Promise<void> {
     const { limits, nowMs, wait } = this.#order
-    const dogs = new Watchdogs(limits, nowMs)
-    const compressor = this.#compressor && new CompressorWatch(this.#compressor, limits.hangMs, nowMs)
+    const clock = new AwakeClock(nowMs)
+    const dogs = new Watchdogs(limits, clock.nowMs)
+    const compressor = this.#compressor && new CompressorWatch(this.#compressor, limits.hangMs, clock.nowMs)
     let lastUnacknowledged = 0
     let lastSent = 0
     while (!this.#ended.signal.aborted && this.#stopped === undefined) {
@@ -546,6 +548,7 @@ export class BackupJob {
       // Asked for only while nothing seems to move: it is a table of the whole host.
       const isStill = this.#isPending && this.#sent.bytes === lastSent
       const unacknowledged = isStill ? ((await this.#order.unacknowledgedBytes?.()) ?? 0) : lastUnacknowledged
+      clock.tick()
       const compressing = compressor?.look(this.#isPending || this.#compressorEnd !== undefined)
       const moved = (isStill && unacknowledged !== lastUnacknowledged) || compressing?.hasMoved === true
       lastUnacknowledged = unacknowledged
