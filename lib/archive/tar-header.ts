@@ -47,6 +47,7 @@ export const isZeroBlock = (block: Buffer): boolean => block.equals(ZERO_BLOCK)
  */
 export const parseTarHeader = (block: Buffer, at: number): TarHeaderBlock => {
   checkSum(block, at)
+  checkUnused(block, at)
   const name = text(block, 0, 100)
   const prefix = block.toString('latin1', 257, 263) === POSIX_MAGIC ? text(block, 345, 500) : ''
   return {
@@ -79,6 +80,15 @@ const checkSum = (block: Buffer, at: number): void => {
       offset: at,
     })
   }
+}
+
+/** Owners and devices mean nothing here, but where they are no numbers GNU tar and bsdtar refuse the archive. */
+const checkUnused = (block: Buffer, at: number): void => {
+  number(block, 108, 116, 'owner', at)
+  number(block, 116, 124, 'group', at)
+  if (block.toString('latin1', 257, 262) !== 'ustar') return
+  number(block, 329, 337, 'device', at)
+  number(block, 337, 345, 'device', at)
 }
 
 const size = (block: Buffer, at: number): number => {

@@ -196,6 +196,10 @@ describe('what is refused', () => {
     ['a size of 2^53', archive(header({ size: base256(2 ** 53) })), 'ARCHIVE_LIMIT'],
     ['a size of 2^53 in a pax header', archive(pax([['size', '9007199254740992']])), 'ARCHIVE_LIMIT'],
     ['a mode that is no number', archive(modeOf('rw-r--r-')), 'ARCHIVE_CORRUPT'],
+    ['an owner that is no number', archive(fieldOf(108, 'mysql   ')), 'ARCHIVE_CORRUPT'],
+    ['a group that is no number', archive(fieldOf(116, 'mysql   ')), 'ARCHIVE_CORRUPT'],
+    ['a device that is no number', archive(fieldOf(329, 'sda1\0\0\0\0')), 'ARCHIVE_CORRUPT'],
+    ['a second device that is no number', archive(fieldOf(337, 'sda1\0\0\0\0')), 'ARCHIVE_CORRUPT'],
     ['one zero block and then a member', Buffer.concat([Buffer.alloc(512), member()]), 'ARCHIVE_CORRUPT'],
     ['bytes behind the end', Buffer.concat([archive(member()), Buffer.from('x')]), 'ARCHIVE_TRAILING_BYTES'],
     [
@@ -377,8 +381,12 @@ function base256(value: number): Buffer {
 }
 
 function modeOf(text: string): Buffer {
+  return fieldOf(100, text)
+}
+
+function fieldOf(at: number, text: string): Buffer {
   const block = header()
-  block.write(text, 100)
+  block.write(text, at)
   return resummed(block)
 }
 

@@ -10,13 +10,14 @@ import { FRAMES } from './targets/frames.ts'
 import { HISTORY_LINE, JOURNAL } from './targets/history.ts'
 import { OPTION_FILE } from './targets/option-file.ts'
 import { RECEIPT_FILE, SESSION_FILE } from './targets/text-files.ts'
+import { TAR_AND_OTHERS } from './targets/tar-programs.ts'
 import { ENGINE_WORDS } from './targets/words.ts'
 import { XBSTREAM, XBSTREAM_PROOF } from './targets/xbstream.ts'
 
 export const TARGETS: readonly Target[] = [
   ...[REQUEST, RECEIPT_BLOCK],
   ...[ANSWER, QUESTIONS, FRAMES, STREAM_BLOCKS, UUENCODE, BASE64],
-  ...[XBSTREAM, XBSTREAM_PROOF, TAR_READER, TAR_PROOF, PAX_RECORDS, ARCHIVE_MARK, METADATA, EXTRACTION],
+  ...[XBSTREAM, XBSTREAM_PROOF, TAR_READER, TAR_PROOF, PAX_RECORDS, ARCHIVE_MARK, METADATA, EXTRACTION, TAR_AND_OTHERS],
   ...[HISTORY_LINE, JOURNAL, SESSION_FILE, RECEIPT_FILE, ENGINE_WORDS, OPTION_FILE],
 ]
 

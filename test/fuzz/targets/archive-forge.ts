@@ -141,11 +141,76 @@ const anyMember = (random: SeededRandom): Buffer => {
   )
 }
 
-export const anyTar = (random: SeededRandom): Buffer => {
+/** @param kind `plain`: members alone, without metadata and end, each name once */
+export const anyTar = (random: SeededRandom, kind: 'plain' | 'any' = 'any'): Buffer => {
+  if (kind === 'plain') {
+    const names = new Set(Array.from({ length: random.between(0, 4) }, () => random.pick(PLAIN_PATHS)))
+    return Buffer.concat([...names].map((name) => plainMember(random, name)))
+  }
   const members = Array.from({ length: random.between(0, 6) }, () => anyMember(random))
   const metadata = random.next() < 0.5 ? metadataMembers(Object.keys(METADATA)) : []
   const end = random.next() < 0.8 ? Buffer.alloc(2 * BLOCK_BYTES) : Buffer.alloc(0)
   return Buffer.concat([...members, ...metadata, end])
+}
+
+const PLAIN_PATHS = [
+  'a',
+  'b/c',
+  'b/d',
+  'e/',
+  'e/f',
+  './g',
+  'h h',
+  'ü',
+  '-i',
+  `${'j'.repeat(99)}`,
+  `${'k/'.repeat(20)}l`,
+  'm.',
+  '*',
+]
+
+/** One of the ways in which programs write a name and a size, with oddities that are not refused. */
+const plainMember = (random: SeededRandom, name: string): Buffer => {
+  const isDirectory = name.endsWith('/')
+  const body = Buffer.alloc(isDirectory || random.next() < 0.2 ? 0 : random.spreadBetween(1, 1500), 'x')
+  const shape = {
+    typeflag: isDirectory ? '5' : random.pick(['0', '0', '\0', '7']),
+    magic: random.pick(['ustar\x0000', 'ustar  \0', '\0\0\0\0\0\0\0\0']),
+    mode: random.pick([0o640, 0o755, 0o4777, 0o7777]),
+  }
+  const size =
+    random.next() < 0.2
+      ? {
+          size: random.pick([
+            ` ${body.length.toString(8).padStart(10, ' ')} `,
+            `${body.length.toString(8).padStart(11, '0')} `,
+            `${body.length.toString(8)}\0`,
+          ]),
+        }
+      : {}
+  const forged = { ...shape, ...('size' in size ? { size: Buffer.from(size.size.padEnd(12, '\0')) } : {}) }
+  switch (random.between(0, 4)) {
+    case 0:
+      return Buffer.concat([
+        pax([['path', name], ...(random.next() < 0.3 ? ([['size', String(body.length)]] as const) : [])]),
+        member({ ...forged, name: 'other' }, body),
+      ])
+    case 1:
+      return Buffer.concat([long('L', name), member({ ...forged, name: name.slice(0, 90), magic: 'ustar  \0' }, body)])
+    case 2:
+      return member({ ...forged, name, prefix: shape.magic === 'ustar\x0000' ? 'p/q' : 'ignored' }, body)
+    case 3:
+      return Buffer.concat([
+        pax([
+          ['mtime', '1.5'],
+          ['comment', 'c'],
+        ]),
+        pax([['comment', 'a comment']], 'g').subarray(0, 0),
+        member({ ...forged, name }, body),
+      ])
+    default:
+      return member({ ...forged, name }, body)
+  }
 }
 
 /** Makes the checksum of everything right that looks like a header. */
