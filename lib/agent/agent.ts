@@ -1,5 +1,5 @@
 /**
- * One agent: an engine, what it remembers, and the sessions that run. It is given sockets.
+ * One agent: its servers, what it remembers, and the sessions that run. It is given sockets.
  *
  *     start-agent.ts   listens ──────────────▶┐
  *     other ways that connections come ──────▶├─ agent.serve(socket) ─▶ session.ts
@@ -16,40 +16,44 @@ import type { Socket } from 'node:net'
 import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
 import { type EngineIdentity, hostGuards } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { WISH_SIGNAL } from '../history/index.ts'
-import { Admission, type BackupJob, type JobMemory } from '../jobs/index.ts'
+import { type ServerDebts, WISH_SIGNAL } from '../history/index.ts'
+import type { BackupJob, JobMemory } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
+import { Admissions, allOf, openInstances } from './instances.ts'
 import { openDebts, openMemory } from './open-memory.ts'
 import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
 import { serveSession, type SessionContext } from './session.ts'
-import { engineOf, makeSessionContext } from './session-context.ts'
+import { makeSessionContext } from './session-context.ts'
+
+/** Settings made ready to be used. */
+export interface Prepared {
+  readonly context: SessionContext
+  readonly drainSeconds: number
+}
 
 export class Agent {
   readonly #runtime: RuntimeDirectory
   readonly #memory: JobMemory
-  readonly #context: SessionContext
-  readonly #hurry: AbortController
-  readonly #drainSeconds: number
+  readonly #admissions = new Admissions()
+  readonly #hurry = new AbortController()
   readonly #log: Logger
+  /** Open for as long as the agent lives, whatever settings say later. */
+  readonly #stateDirectory: string | undefined
+  #debts: ServerDebts | undefined
+  #current: Prepared | undefined
+  readonly #jobs = new Set<BackupJob>()
+  readonly #startedMs = performance.now()
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Set<Promise<void>>()
   #drained: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
-  private constructor(
-    runtime: RuntimeDirectory,
-    memory: JobMemory,
-    context: SessionContext,
-    hurry: AbortController,
-    drainSeconds: number,
-    log: Logger,
-  ) {
+  private constructor(runtime: RuntimeDirectory, memory: JobMemory, settings: Partial<AgentSettings>, log: Logger) {
     this.#runtime = runtime
     this.#memory = memory
-    this.#context = context
-    this.#hurry = hurry
-    this.#drainSeconds = drainSeconds
+    this.#stateDirectory = settings.stateDirectory
     this.#log = log
+    setMaxListeners(0, this.#hurry.signal) // every session listens, and their number is bounded where they come from
     if (memory.state !== 'off') process.on(WISH_SIGNAL, this.#onWish)
   }
 
@@ -62,28 +66,53 @@ export class Agent {
     let memory: JobMemory | undefined
     try {
       memory = await openMemory(settings.stateDirectory, log)
-      const engine = await engineOf(settings, runtime.path)
-      const debts = await openDebts(settings, engine, log)
-      const hurry = new AbortController()
-      setMaxListeners(0, hurry.signal) // every session listens, and their number is bounded where they come from
-      const context = makeSessionContext(settings, engine, {
-        admission: new Admission(),
-        memory,
-        debts,
-        jobs: new Set<BackupJob>(),
-        hurry: hurry.signal,
-        startedMs: performance.now(),
-      })
-      const { name, version, program } = engine.identity
-      log.info({ engine: name, version, program }, 'engine')
-      if (program !== undefined) sayGuards(log)
-      const drainSeconds = settings.seconds?.drain ?? DEFAULT_SECONDS.drain
-      return new Agent(runtime, memory, context, hurry, drainSeconds, log)
+      const agent = new Agent(runtime, memory, settings, log)
+      agent.use(await agent.prepare(settings))
+      return agent
     } catch (error) {
       await memory?.close()
       await runtime.remove()
       throw error
     }
+  }
+
+  /**
+   * Makes everything ready that other settings need, and changes nothing yet.
+   *
+   * @throws BackupError `ENGINE_*`: then the settings cannot be used
+   */
+  async prepare(settings: Partial<AgentSettings>): Promise<Prepared> {
+    const instances = await openInstances(settings, {
+      runtimeDirectory: this.#runtime.path,
+      lockDirectory: this.#stateDirectory,
+      admissions: this.#admissions,
+      allow: settings.allow,
+    })
+    this.#debts ??= await openDebts(this.#stateDirectory, instances, this.#log)
+    const context = makeSessionContext(settings, instances, {
+      memory: this.#memory,
+      debts: this.#debts,
+      jobs: this.#jobs,
+      hurry: this.#hurry.signal,
+      startedMs: this.#startedMs,
+    })
+    return { context, drainSeconds: settings.seconds?.drain ?? DEFAULT_SECONDS.drain }
+  }
+
+  /** From now on sessions get these settings; those that have begun keep theirs. Where the history is does not change. */
+  use(prepared: Prepared): void {
+    this.#current = prepared
+    const all = allOf(prepared.context.instances)
+    for (const { name: instance, engine } of all) {
+      const { name, version, program } = engine.identity
+      this.#log.info({ engine: name, version, program, instance }, 'engine')
+    }
+    if (all.some(({ engine }) => engine.identity.program !== undefined)) sayGuards(this.#log)
+  }
+
+  get #context(): SessionContext {
+    if (this.#current === undefined) throw new Error('bug: an agent without settings')
+    return this.#current.context
   }
 
   get engine(): EngineIdentity {
@@ -124,8 +153,8 @@ export class Agent {
   }
 
   async #drain(): Promise<void> {
-    const { jobs, admission } = this.#context
-    const drainSeconds = this.#drainSeconds
+    const jobs = this.#jobs
+    const drainSeconds = this.#current?.drainSeconds ?? DEFAULT_SECONDS.drain
     if (jobs.size > 0) this.#log.info({ drainSeconds }, 'stopping: waiting for the running backup')
     let deadline: NodeJS.Timeout | undefined
     const tooLate = new Promise<void>((resolve) => {
@@ -134,7 +163,7 @@ export class Agent {
         resolve()
       }, drainSeconds * 1000)
     })
-    await admission.drain()
+    await this.#admissions.drain()
     // A complete backup waits for its client's word; the others are gone.
     await Promise.race([Promise.all([...jobs].map((job) => job.closed)), tooLate])
     clearTimeout(deadline)
@@ -163,7 +192,7 @@ export class Agent {
   /** Another process of this host was asked to cancel a job of ours, and has written it into the history. */
   readonly #onWish = async (): Promise<void> => {
     const wishes = await this.#memory.cancelWishes()
-    for (const job of this.#context.jobs) {
+    for (const job of this.#jobs) {
       const by = wishes.get(job.id)
       // One whose end is on its way is complete: there is nothing left to stop.
       if (by !== undefined && !job.isLettingGo) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${by}`))
@@ -171,7 +200,7 @@ export class Agent {
   }
 
   #cancelAll(error: BackupError): void {
-    for (const job of this.#context.jobs) job.cancel(error)
+    for (const job of this.#jobs) job.cancel(error)
   }
 }
 

@@ -99,8 +99,9 @@ class BackupSession {
     this.#context = context
     this.#log = log
     this.#plan = plan
-    const { sid, user, password, format } = decision
+    const { sid, user, password, format, options } = decision
     const { product, memoryBytes, spool, spill, memory, limits, nowMs, wait } = context
+    const chosen = options === undefined ? {} : { options: options.name }
     this.#job = new BackupJob({
       job: context.makeId(),
       sid,
@@ -111,9 +112,12 @@ class BackupSession {
         encoding: this.#mime,
         compression: this.#compression,
         'backup-level': 0,
+        ...chosen,
         ...plan.requested,
       },
       engine: plan.engine ?? context.engine,
+      instance: context.name,
+      extraArgs: options?.args,
       what: plan.what ?? FULL_BACKUP,
       serverSide: plan.serverSide,
       base: plan.base,
@@ -250,7 +254,7 @@ class BackupSession {
 
   #acceptedBlock(): Buffer {
     const { sid, format } = this.#decision
-    const { product } = this.#context
+    const { product, name: instance } = this.#context
     const { what, engine } = this.#job.order
     const { name, version } = engine.identity
     const facts: SessionFacts = {
@@ -261,6 +265,7 @@ class BackupSession {
       format,
       encoding: this.#mime,
       compression: this.#compression,
+      ...(instance === undefined ? {} : { instance }),
     }
     const msg = `starting ${what} by ${name} ${version}`
     return writeStatus({ status: 'ACCEPTED', msg, sid }, sessionPairs(facts))

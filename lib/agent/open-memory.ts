@@ -4,12 +4,10 @@
 
 import { randomUUID } from 'node:crypto'
 
-import type { AgentSettings } from '../config/index.ts'
-import type { Engine } from '../engines/index.ts'
 import { Journal, ServerDebts } from '../history/index.ts'
 import { JobMemory, payLeftDebts } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
-import { serverAccess } from './server-wishes.ts'
+import { allOf, type Instances } from './instances.ts'
 
 /**
  * @param directory where the history is; left out, nothing is remembered beyond the life of the agent
@@ -33,13 +31,13 @@ export const openMemory = async (directory: string | undefined, log: Logger): Pr
  * @throws BackupError `HISTORY_*`
  */
 export const openDebts = async (
-  settings: Partial<AgentSettings>,
-  engine: Engine,
+  directory: string | undefined,
+  instances: Instances,
   log: Logger,
 ): Promise<ServerDebts | undefined> => {
-  const access = serverAccess(settings, engine)
-  if (settings.stateDirectory === undefined || access === undefined) return undefined
-  const debts = await ServerDebts.open(settings.stateDirectory)
-  await payLeftDebts({ socket: access.socket, defaultsFile: access.defaultsFile }, debts, log)
+  const servers = allOf(instances).flatMap(({ server }) => (server === undefined ? [] : [server]))
+  if (directory === undefined || servers.length === 0) return undefined
+  const debts = await ServerDebts.open(directory)
+  for (const { socket, defaultsFile } of servers) await payLeftDebts({ socket, defaultsFile }, debts, log)
   return debts
 }

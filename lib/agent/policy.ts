@@ -17,6 +17,7 @@ import {
   type EncodingName,
   FRAMED_MIME,
 } from '../encodings/index.ts'
+import type { OptionSet } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import {
   type AgentRequest,
@@ -29,6 +30,7 @@ import {
   type SimpleRequest,
   type WantedIncrement,
 } from '../protocol/index.ts'
+import { type ChosenOptions, chooseOptions } from './choose-options.ts'
 
 /** How the bytes of a backup are dressed: one of the encodings of 0.76, or frames. */
 export type StreamEncoding = EncodingName | 'framed'
@@ -44,6 +46,8 @@ export interface StreamDecision {
   readonly blockBytes: number
   /** What the archive is compressed with. */
   readonly compression: Compression | undefined
+  /** A set of options for the backup program, of the operator's; the client has chosen it by name. */
+  readonly options?: ChosenOptions
 }
 
 export type Decision =
@@ -66,6 +70,8 @@ export interface PolicyContext {
   readonly hasServer?: boolean
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
   readonly loginRequired: boolean
+  /** Sets of options for the backup program that a client may choose. */
+  readonly optionSets?: Readonly<Record<string, OptionSet>>
   /** Makes the id of a session whose client named none. */
   readonly makeSid: () => string
 }
@@ -74,7 +80,7 @@ export interface PolicyContext {
 export const decide = (
   request: AgentRequest,
   version: ProtocolVersion,
-  { loginRequired, hasXbstream, hasServer = false, makeSid }: PolicyContext,
+  { loginRequired, hasXbstream, hasServer = false, makeSid, optionSets = {} }: PolicyContext,
 ): Decision => {
   if (request.action === 'monitor') return { kind: 'monitor', wanted: request }
   if (request.action !== 'copy from') return { kind: 'question', question: request }
@@ -113,6 +119,8 @@ export const decide = (
       { hint: 'ask for a full one with backup-level=0' },
     )
   }
+  // Binary logs are read without a program: whatever options there are would change nothing about them.
+  const options = isBinaryLogs ? undefined : chooseOptions(request.pairs, optionSets, hasXbstream)
   if (loginRequired && request.user === undefined) {
     throw new BackupError('PROTOCOL_KEY_MISSING', 'Missing required header key user', { missing: ['user'] })
   }
@@ -127,6 +135,7 @@ export const decide = (
     blockBytes: request.blockBytes === undefined ? DEFAULT_BLOCK_BYTES : checkBlockBytes(request.blockBytes),
     compression: request.compression,
     ...(request.increment === undefined ? {} : { increment: request.increment }),
+    ...(options === undefined ? {} : { options }),
   }
 }
 

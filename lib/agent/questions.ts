@@ -42,7 +42,8 @@ const identityPairs = ({ product }: SessionContext): [string, string][] => [
 ]
 
 const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
-  const { engine, memory, jobs, nowMs, startedMs, admission } = context
+  const { engine, instances, memory, jobs, nowMs, startedMs, admission } = context
+  const names = [...instances.named.keys()].join(',')
   const elsewhere = await memory.elsewhere()
   const count = jobs.size + elsewhere.length
   const running = count === 0 ? 'idle' : `${count} running`
@@ -53,17 +54,19 @@ const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
     ['engine-version', engine.identity.version],
     ['uptime', String(Math.floor((nowMs() - startedMs) / 1000))],
     ['history', memory.state],
+    ...optional('instances', names || undefined),
     ['jobs', String(count)],
   ])
   return [head, ...[...jobs].map(jobBlock), ...elsewhere.map(elsewhereBlock)]
 }
 
 /** What the history knows of a job that another process makes. */
-const elsewhereBlock = ({ sid, job, peer, startedAt, requested, process }: JobElsewhere): Buffer =>
+const elsewhereBlock = ({ sid, job, peer, instance, startedAt, requested, process }: JobElsewhere): Buffer =>
   writeKvBlock([
     ['sid', sid],
     ['job', job],
     ['peer', peer],
+    ...optional('instance', instance),
     ['state', 'running'],
     ['stage', `in another process, ${process.pid}`],
     // Two wall clock labels: it may have been set in between.
@@ -74,11 +77,12 @@ const elsewhereBlock = ({ sid, job, peer, startedAt, requested, process }: JobEl
 
 const jobBlock = (job: BackupJob): Buffer => {
   const { state, stage, seconds, archiveBytes, sentBytes, members, spilledBytes, percent, etaSeconds } = job.progress()
-  const { sid, peer, requested } = job.order
+  const { sid, peer, requested, instance } = job.order
   return writeKvBlock([
     ['sid', sid],
     ['job', job.id],
     ['peer', peer],
+    ...optional('instance', instance),
     ['state', state],
     ['stage', stage],
     ['seconds', String(Math.floor(seconds))],
@@ -123,11 +127,12 @@ const verdict = async (sid: string, { jobs, memory }: SessionContext): Promise<B
 
 const runningVerdict = (job: BackupJob): Buffer => {
   const { result } = job
-  const { sid } = job.order
+  const { sid, instance } = job.order
   if ((job.state === 'complete' || job.isLettingGo) && result !== undefined) {
     const msg = 'complete; its last bytes are on their way, or its client has not answered yet'
     return writeStatus({ status: 'COMPLETE', msg, sid }, [
       ['job', job.id],
+      ...optional('instance', instance),
       ['bytes', String(result.bytes)],
       ['sha256', result.sha256],
       ['entries', String(result.members)],
@@ -137,6 +142,7 @@ const runningVerdict = (job: BackupJob): Buffer => {
   const { percent, etaSeconds, archiveBytes } = job.progress()
   return writeStatus({ status: 'RUNNING', msg: 'the backup is running', sid }, [
     ['job', job.id],
+    ...optional('instance', instance),
     ['bytes', String(archiveBytes)],
     ...optional('percent', percent),
     ...optional('eta', etaSeconds),
@@ -144,13 +150,14 @@ const runningVerdict = (job: BackupJob): Buffer => {
 }
 
 const rememberedVerdict = (job: RememberedJob): Buffer => {
-  const { sid, state, startedAt, endedAt, bytes, members, sha256, code, coordinates = {}, lsn = {} } = job
+  const { sid, state, startedAt, endedAt, instance, bytes, members, sha256, code, coordinates = {}, lsn = {} } = job
   const isComplete = state === 'delivered' || state === 'sent-unconfirmed'
   const status = isComplete ? 'COMPLETE' : state === 'running' ? 'RUNNING' : 'FAILED'
   return writeStatus({ status, msg: outcomeWords(job), sid }, [
     ['job', job.job],
     ...(state === 'running' ? [] : ([['outcome', state]] as const)),
     ...optional('code', code),
+    ...optional('instance', instance),
     ...optional('bytes', bytes),
     ...optional('sha256', sha256),
     ...optional('entries', members),

@@ -2,8 +2,8 @@
  * What the sessions of an agent share: settings and parts become one context, and nothing is decided.
  *
  *     settings ──▶ limits, places, sizes ─┐
- *     engine ─────────────────────────────┼─▶ SessionContext
- *     memory, admission, jobs, hurry ─────┘   these live as long as the agent
+ *     instances ──────────────────────────┼─▶ SessionContext
+ *     memory, jobs, hurry ────────────────┘   these live as long as the agent
  */
 
 import { randomUUID } from 'node:crypto'
@@ -20,27 +20,25 @@ import {
   PRODUCT,
   SPILL_MEMORY_BYTES,
 } from '../config/index.ts'
-import { type Engine, findEngine } from '../engines/index.ts'
-import { serverAccess } from './server-wishes.ts'
+import type { Instances } from './instances.ts'
 import type { SessionContext } from './session.ts'
 
 /** What stays the same as long as the agent lives, whatever its settings become. */
-export type LastingParts = Pick<SessionContext, 'admission' | 'memory' | 'debts' | 'jobs' | 'hurry' | 'startedMs'>
+export type LastingParts = Pick<SessionContext, 'memory' | 'debts' | 'jobs' | 'hurry' | 'startedMs'>
 
 export const makeSessionContext = (
   settings: Partial<AgentSettings>,
-  engine: Engine,
+  instances: Instances,
   parts: LastingParts,
 ): SessionContext => {
   const seconds: Deadlines = { ...DEFAULT_SECONDS, ...settings.seconds }
   const spoolDirectory = settings.spoolDirectory ?? DEFAULT_SPOOL_DIRECTORY
   return {
     ...parts,
-    engine,
+    ...instances.first,
+    instances,
+    optionSets: settings.optionSets ?? {},
     product: PRODUCT,
-    loginRequired: engine.needsLogin && settings.defaultsFile === undefined,
-    hasXbstream: engine.identity.name !== 'directory',
-    server: serverAccess(settings, engine),
     requestDeadlineMs: seconds.request * 1000,
     receiptMs: seconds.receipt * 1000,
     networkMs: seconds.network * 1000,
@@ -58,20 +56,6 @@ export const makeSessionContext = (
       await delay(milliseconds, undefined, { signal }).catch(() => undefined)
     },
   }
-}
-
-/** @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE` */
-export const engineOf = (settings: Partial<AgentSettings>, runtimeDirectory: string): Promise<Engine> => {
-  const { directory, socket, defaultsFile, datadir, stateDirectory, engine = 'auto' } = settings
-  return findEngine({
-    engine,
-    runtimeDirectory,
-    ...(stateDirectory === undefined ? {} : { lockDirectory: stateDirectory }),
-    ...(directory === undefined ? {} : { directory }),
-    ...(socket === undefined ? {} : { socket }),
-    ...(defaultsFile === undefined ? {} : { defaultsFile }),
-    ...(datadir === undefined ? {} : { datadir }),
-  })
 }
 
 const watchLimits = ({ start, lockWait, hang, locked, stall }: Deadlines): SessionContext['limits'] => ({

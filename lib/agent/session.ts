@@ -12,33 +12,33 @@
 
 import type { Socket } from 'node:net'
 
-import type { Engine } from '../engines/index.ts'
+import type { OptionSet } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { Wait } from '../flow/index.ts'
 import type { ServerDebts } from '../history/index.ts'
-import type { Admission, BackupJob, BackupOrder, JobMemory, WatchLimits } from '../jobs/index.ts'
+import type { BackupJob, BackupOrder, JobMemory, WatchLimits } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
-import { readRequest, writeReady, writeStatus } from '../protocol/index.ts'
+import { type AgentRequest, type CopyRequest, readRequest, writeReady, writeStatus } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
 import { serveBinaryLogs } from './binary-logs-session.ts'
+import { chooseInstance } from './choose-instance.ts'
+import { DECIDE_NOTHING } from './ignored-keys.ts'
+import type { Instance, Instances } from './instances.ts'
 import { monitorBlocks } from './monitor.ts'
 import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
 import { finish, refuse, whenGone } from './send.ts'
-import { readServerWishes, type ServerAccess, serverSideOf } from './server-wishes.ts'
+import { readServerWishes, serverSideOf } from './server-wishes.ts'
 
-/** What all sessions of an agent share. */
-export interface SessionContext {
-  readonly engine: Engine
-  readonly admission: Admission
+/** What all sessions of an agent share; and the one server that is meant, once that is known. */
+export interface SessionContext extends Instance {
+  readonly instances: Instances
+  /** What a client may choose by name. */
+  readonly optionSets: Readonly<Record<string, OptionSet>>
   readonly memory: JobMemory
   readonly product: string
-  readonly loginRequired: boolean
-  readonly hasXbstream: boolean
-  /** How the server is asked; undefined where there is none to ask. */
-  readonly server?: ServerAccess | undefined
   /** What is owed to servers, where that is remembered. */
   readonly debts?: ServerDebts | undefined
   readonly requestDeadlineMs: number
@@ -73,19 +73,16 @@ export interface Connection {
 }
 
 /** Serves one connection to its end. */
-export const serveSession = async (
-  socket: Socket,
-  peer: string,
-  context: SessionContext,
-  log: Logger,
-): Promise<void> => {
+export const serveSession = async (socket: Socket, peer: string, agent: SessionContext, log: Logger): Promise<void> => {
   const connection = { socket, peer, gone: whenGone(socket) }
   let sid: string | undefined
   try {
-    const { version, block } = await receiveRequest(socket, context.requestDeadlineMs, context.hurry)
+    const { version, block } = await receiveRequest(socket, agent.requestDeadlineMs, agent.hurry)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const request = readRequest(block, version)
     log.info({ action: request.action, version: version.text }, 'request')
+    const context = isForBackup(request) ? { ...agent, ...chooseInstance(request.pairs, agent.instances) } : agent
+    if (isForBackup(request)) noteIgnored(request, log)
     const decision = decide(request, version, { ...context, hasServer: context.server !== undefined })
     sid = 'sid' in decision ? decision.sid : undefined
     switch (decision.kind) {
@@ -114,4 +111,14 @@ export const serveSession = async (
     else log.error({ err: error, sid }, 'bug in a session')
     await refuse(socket, error, sid)
   }
+}
+
+/** Only these mean a server; the others of a run are answered without one. */
+const isForBackup = (request: AgentRequest): request is CopyRequest =>
+  request.action === 'copy from' && (request.startsBackup || request.level === 'incremental')
+
+/** Somebody may wonder why it had no effect. Values are not logged: they are the client's whole configuration. */
+const noteIgnored = ({ pairs }: CopyRequest, log: Logger): void => {
+  const ignored = [...pairs].flatMap(([key, value]) => (value !== '' && DECIDE_NOTHING.has(key) ? [key] : []))
+  if (ignored.length > 0) log.debug({ ignored }, 'keys of the request that decide nothing here')
 }

@@ -33,6 +33,13 @@ export interface RunningAgent {
   stop(): Promise<void>
   /** Cancels the running backup now; its client sees a reset. */
   cancel(reason: string): void
+  /**
+   * New connections get these settings, running backups keep theirs. The listener stays, unless `host` or `port` was
+   * changed. `stateDirectory` is not taken over: the history is open for as long as the agent lives.
+   *
+   * @throws BackupError `ENGINE_*`, `AGENT_LISTEN`: then everything stays as it was
+   */
+  reload(settings: Partial<AgentSettings>): Promise<void>
 }
 
 /**
@@ -53,41 +60,120 @@ export const startAgent = async (
 ): Promise<RunningAgent> => {
   const agent = await Agent.open(settings, log)
   const listeners: Listener[] = []
-  const close = async (): Promise<void> => {
-    for (const listener of listeners) listener.close()
-    await agent.stop()
-  }
   try {
     const options = { ...connectionsOf(log), onConnection: (socket: Socket) => void agent.serve(socket) }
     for (const descriptor of descriptors) listeners.push(await listenOnDescriptor(descriptor, options))
-    const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings
-    if (descriptors.length === 0) listeners.push(await listen({ host, port, ...options }))
+    if (descriptors.length === 0) listeners.push(await openListener(agent, settings, log))
   } catch (error) {
-    await close()
+    for (const listener of listeners) listener.close()
+    await agent.stop()
     throw error
   }
-  for (const { host, port } of listeners) {
-    log.info({ host, port, protocol: AGENT_PROTOCOL_VERSION, product: PRODUCT }, 'listening')
+  const running = new Listening(agent, settings, listeners, descriptors.length > 0, log)
+  running.sayListening()
+  return running
+}
+
+class Listening implements RunningAgent {
+  readonly #agent: Agent
+  readonly #log: Logger
+  /** The sockets are somebody else's: where they listen is not for the settings to say. */
+  readonly #isGiven: boolean
+  #settings: Partial<AgentSettings>
+  #listeners: readonly Listener[]
+  #reloading: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+
+  constructor(
+    agent: Agent,
+    settings: Partial<AgentSettings>,
+    listeners: readonly Listener[],
+    isGiven: boolean,
+    log: Logger,
+  ) {
+    this.#agent = agent
+    this.#settings = settings
+    this.#listeners = listeners
+    this.#isGiven = isGiven
+    this.#log = log
   }
 
-  let stopped: Promise<void> | undefined
-  const stop = async (): Promise<void> => {
-    await agent.drain()
-    await close() // until now whoever waits for the backup could ask how it is, and cancel it
-    log.info('stopped')
+  get host(): string {
+    return this.#first.host
   }
-  const { host, port } = listeners[0] as Listener
-  return {
-    host,
-    port,
-    engine: agent.engine,
-    isAccepting: async () => (await Promise.all(listeners.map((listener) => listener.isAccepting()))).every(Boolean),
-    cancel: (reason) => agent.cancel(reason),
-    stop: () => {
-      stopped ??= stop()
-      return stopped
-    },
+
+  get port(): number {
+    return this.#first.port
   }
+
+  get engine(): EngineIdentity {
+    return this.#agent.engine
+  }
+
+  get #first(): Listener {
+    return this.#listeners[0] as Listener
+  }
+
+  async isAccepting(): Promise<boolean> {
+    return (await Promise.all(this.#listeners.map((listener) => listener.isAccepting()))).every(Boolean)
+  }
+
+  cancel(reason: string): void {
+    this.#agent.cancel(reason)
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  reload(settings: Partial<AgentSettings>): Promise<void> {
+    const reloaded = this.#reloading.then(() => this.#reload(settings))
+    this.#reloading = reloaded.catch(() => undefined) // the next one is not this one's victim
+    return reloaded
+  }
+
+  sayListening(): void {
+    for (const { host, port } of this.#listeners) {
+      this.#log.info({ host, port, protocol: AGENT_PROTOCOL_VERSION, product: PRODUCT }, 'listening')
+    }
+  }
+
+  async #reload(settings: Partial<AgentSettings>): Promise<void> {
+    const prepared = await this.#agent.prepare(settings)
+    const isElsewhere = !this.#isGiven && addressOf(settings) !== addressOf(this.#settings)
+    // The new one first: while it cannot be opened the old one stays, and nobody finds a closed door in between.
+    const opened = isElsewhere ? await openListener(this.#agent, settings, this.#log) : undefined
+    if (this.#stopped !== undefined) {
+      opened?.close()
+      return
+    }
+    this.#settings = settings
+    this.#agent.use(prepared)
+    if (opened === undefined) return
+    this.#closeListeners()
+    this.#listeners = [opened]
+    this.sayListening()
+  }
+
+  async #stop(): Promise<void> {
+    await this.#agent.drain()
+    this.#closeListeners() // until now whoever waits for the backup could ask how it is, and cancel it
+    await this.#agent.stop()
+    this.#log.info('stopped')
+  }
+
+  #closeListeners(): void {
+    for (const listener of this.#listeners) listener.close()
+  }
+}
+
+/** What was asked for, and not what became of it: port 0 is the same request again. */
+const addressOf = ({ host = DEFAULT_HOST, port = DEFAULT_PORT }: Partial<AgentSettings>): string => `${host} ${port}`
+
+const openListener = (agent: Agent, settings: Partial<AgentSettings>, log: Logger): Promise<Listener> => {
+  const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings
+  return listen({ host, port, ...connectionsOf(log), onConnection: (socket) => void agent.serve(socket) })
 }
 
 /** What is said of connections that cannot be served, whichever socket they come from. */

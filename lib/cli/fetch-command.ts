@@ -40,6 +40,7 @@ interface FetchOptions {
   readonly sid?: string
   readonly incrementalFrom?: string
   readonly incrementalLsn?: string
+  readonly instance?: string
   readonly silenceSeconds?: number
   readonly json?: true
 }
@@ -89,6 +90,7 @@ export const fetchCommand = (): Command =>
         'incrementalFrom',
       ),
     )
+    .option('--instance <NAME>', "which of the agent's servers, where it has several")
     .option('--sid <S>', 'name of the session; the agent makes one otherwise')
     .addOption(
       new Option(
@@ -114,7 +116,8 @@ Examples:
       then: backup-client restore sunday.tar monday.tar --target DIR`
 
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
-  const { user, sid, encoding, format, compress, keepCompressed, protocol, requireVerdict, silenceSeconds } = options
+  const { user, sid, instance, encoding, format, compress, keepCompressed, protocol, requireVerdict, silenceSeconds } =
+    options
   const { json = false } = options
   const { incrementalFrom, incrementalLsn } = options
   const target = fetchTarget(options)
@@ -137,6 +140,7 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
           user,
           password,
           sid,
+          instance,
           encoding,
           format,
           compress,

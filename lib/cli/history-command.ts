@@ -91,12 +91,13 @@ const forPeople = ({ jobs, damagedLines }: ShownHistory, nothing: string): strin
 }
 
 const cells = (record: Shown): string[] => {
-  const { startedAt, engine, engineVersion, sid } = record
+  const { startedAt, engine, engineVersion, sid, instance } = record
   const head = (outcome: string): string[] => [
     startedAt.slice(0, startedAt.lastIndexOf(':')).replace('T', ' '), // up to the minute
     outcome,
     sid,
-    `${engine} ${engineVersion ?? ''}`.trimEnd(),
+    // Where the agent has several servers; the same column, so that scripts find the others where they were.
+    `${engine} ${engineVersion ?? ''}`.trimEnd() + (instance === undefined ? '' : ` (${instance})`),
   ]
   if (record.state === 'running') return head(record.processGone ? 'interrupted' : 'running')
   const { state, seconds, bytes, code } = record

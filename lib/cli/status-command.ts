@@ -31,17 +31,24 @@ Examples:
 const HEADINGS = ['SESSION', 'STATE', 'STAGE', 'DONE', 'LEFT', 'TIME', 'SIZE', 'SENT', 'FILES', 'PEER']
 
 const forPeople = (status: AgentStatus): string => {
-  const { agent, protocol, engine, engineVersion, uptimeSeconds, history, jobs } = status
+  const { agent, protocol, engine, engineVersion, uptimeSeconds, history, instances, jobs } = status
   const memory: Row[] = history === undefined ? [] : [['history', printable(history)]]
   const head = table([
     ['agent', `${printable(agent)}, protocol ${printable(protocol)}, up ${formatSeconds(uptimeSeconds)}`],
     ['engine', printable(`${engine} ${engineVersion}`)],
     ...memory,
+    ...(instances === undefined ? [] : [['servers', printable(instances.join(', '))] as const]),
   ])
-  return `${head}\n${jobs.length === 0 ? 'no backup is running\n' : columns(HEADINGS, jobs.map(cells))}`
+  const running =
+    instances === undefined ? columns(HEADINGS, jobs.map(cells)) : columns([...HEADINGS, SERVER], jobs.map(ofServer))
+  return `${head}\n${jobs.length === 0 ? 'no backup is running\n' : running}`
 }
 
 const isCompressed = ({ compression = 'none' }: RunningJob): boolean => compression !== 'none'
+
+/** Said only where there are several. */
+const SERVER = 'SERVER'
+const ofServer = (job: RunningJob): string[] => [...cells(job), job.instance ?? '']
 
 const cells = (job: RunningJob): string[] => [
   job.sid,

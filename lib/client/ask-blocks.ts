@@ -22,6 +22,8 @@ export interface AgentStatus extends AgentIdentity {
   readonly uptimeSeconds: number
   /** How its memory of jobs is: `ok`, `degraded`, `off`. */
   readonly history: string | undefined
+  /** Names of its servers; none where it has but one. */
+  readonly instances: readonly string[] | undefined
   readonly jobs: readonly RunningJob[]
 }
 
@@ -31,6 +33,8 @@ export interface RunningJob {
   readonly job: string
   /** Who asked for it. */
   readonly peer: string
+  /** Which server; undefined for the one that has no name. */
+  readonly instance: string | undefined
   /** `starting`, `streaming`, `settling` or `complete`; `running` in another process of the agent. */
   readonly state: string
   /** The backup program's own word. */
@@ -57,6 +61,8 @@ export interface BackupVerdict extends BackupPosition {
   readonly msg: string
   readonly sid: string
   readonly job: string
+  /** Which server's; undefined for the one that has no name. */
+  readonly instance: string | undefined
   /** `delivered`, `sent-unconfirmed`, `failed`, `cancelled` or `interrupted`; none while it runs. */
   readonly outcome: string | undefined
   /** Where it is known, and while it runs. */
@@ -85,6 +91,7 @@ export const readStatusHead = (block: KvBlock): Omit<AgentStatus, 'jobs'> & { re
   engineVersion: block.get('engine-version') ?? '',
   uptimeSeconds: count(block, 'uptime'),
   history: block.get('history'),
+  instances: block.get('instances')?.split(','),
   jobs: count(block, 'jobs'),
 })
 
@@ -92,6 +99,7 @@ export const readJob = (block: KvBlock): RunningJob => ({
   sid: text(block, 'sid'),
   job: text(block, 'job'),
   peer: text(block, 'peer'),
+  instance: block.get('instance'),
   state: text(block, 'state'),
   stage: text(block, 'stage'),
   seconds: count(block, 'seconds'),
@@ -116,6 +124,7 @@ export const readVerdict = (block: KvBlock): BackupVerdict => ({
   msg: block.get('msg') ?? '',
   sid: text(block, 'sid'),
   job: text(block, 'job'),
+  instance: block.get('instance'),
   outcome: block.get('outcome'),
   percent: optionalCount(block, 'percent'),
   etaSeconds: optionalCount(block, 'eta'),

@@ -19,6 +19,8 @@ export interface FetchOptions {
   readonly password?: string | undefined
   /** Names the session; the agent makes one up otherwise. */
   readonly sid?: string | undefined
+  /** Which of the agent's servers. Only an agent of 0.77 says whose backup it sends. */
+  readonly instance?: string | undefined
   /** How the stream is dressed. `framed`, unless told otherwise: only so does the agent say how the backup ended. */
   readonly encoding?: StreamEncoding | undefined
   /** `tar` unless told otherwise. An `xbstream` is the backup program's own stream, and comes framed only. */
@@ -73,6 +75,12 @@ export const checkOptions = (options: FetchOptions): void => {
         'leave the encoding and the protocol out',
       )
     }
+  }
+  if (options.instance !== undefined && protocol === '0.76') {
+    throw usage(
+      'an agent of protocol 0.76 does not say whose backup it sends',
+      'leave the protocol out, or the instance',
+    )
   }
   if (options.requireVerdict === true && (encoding !== 'framed' || protocol === '0.76')) throw noVerdict()
 }
@@ -133,8 +141,17 @@ export const planPacking = ({ compress, keepCompressed, target }: FetchOptions):
 }
 
 /** @throws BackupError when what is wanted cannot be had from an older agent */
-export const checkFallback = ({ format, requireVerdict, incrementalFrom, incrementalLsn }: FetchOptions): void => {
+export const checkFallback = (options: FetchOptions): void => {
+  const { format, requireVerdict, incrementalFrom, incrementalLsn, instance } = options
   if (requireVerdict === true) throw noVerdict()
+  if (instance !== undefined) {
+    throw new BackupError(
+      'CLIENT_REFUSED',
+      'the agent is older than protocol 0.77, and would send the backup of whichever server it has',
+      {},
+      { hint: 'update the agent, or leave the instance out' },
+    )
+  }
   if (incrementalFrom !== undefined || incrementalLsn !== undefined) {
     throw new BackupError(
       'CLIENT_REFUSED',

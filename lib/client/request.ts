@@ -43,6 +43,7 @@ export interface BackupRequest {
   readonly user?: string | undefined
   readonly password?: string | undefined
   readonly sid?: string | undefined
+  readonly instance?: string | undefined
   /** `framed` becomes `octet` for an older agent. */
   readonly encoding: StreamEncoding
   readonly format: ArchiveFormat
@@ -92,12 +93,12 @@ export const openStream = async (request: BackupRequest): Promise<OpenStream> =>
 
 /** The dialogue of 0.77. */
 const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older agent'> => {
-  const { user, password, sid, encoding, format, base } = request
+  const { user, password, sid, instance, encoding, format, base } = request
   const compression = request.compression === undefined ? undefined : compressionText(request.compression)
   const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
   const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
     ['action', 'copy from'],
-    ...given({ user, password, sid }),
+    ...given({ user, password, sid, instance }),
     ...(base === undefined ? [] : given({ 'backup-level': '1', 'base-sid': base.sid, 'incremental-lsn': base.lsn })),
     ['agent-stream-encoding', mime],
     ['agent-stream-format', format],
@@ -112,7 +113,12 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
     }
     checkReady(accepted)
     checkStatus(accepted.block, 'ACCEPTED')
-    const session = readSessionFacts(accepted.block, { encoding: mime, format, compression: compression ?? 'none' })
+    const session = readSessionFacts(accepted.block, {
+      encoding: mime,
+      format,
+      compression: compression ?? 'none',
+      ...(instance === undefined ? {} : { instance }),
+    })
     request.onAccepted(session, accepted.block.get('sid'))
     const sending = await readBlock(link, accepted.rest)
     if (sending === undefined) {

@@ -11,7 +11,7 @@ import { choice, text } from './answer-fields.ts'
 /** @throws BackupError `PROTOCOL_ANSWER_INVALID` when a key is missing, or says something else than was asked for */
 export const readSessionFacts = (
   block: KvBlock,
-  asked: Pick<SessionFacts, 'encoding' | 'format' | 'compression'>,
+  asked: Pick<SessionFacts, 'encoding' | 'format' | 'compression' | 'instance'>,
 ): SessionFacts => ({
   agent: text(block, 'agent'),
   protocol: text(block, 'protocol'),
@@ -20,4 +20,11 @@ export const readSessionFacts = (
   format: choice(block, 'format', [asked.format]),
   encoding: choice(block, 'encoding', [asked.encoding]),
   compression: choice(block, 'compression', [asked.compression]),
+  // One that says nothing of it has not understood which server was meant.
+  ...(asked.instance === undefined ? given(block) : { instance: choice(block, 'instance', [asked.instance]) }),
 })
+
+const given = (block: KvBlock): Pick<SessionFacts, 'instance'> => {
+  const instance = block.get('instance')
+  return instance === undefined ? {} : { instance }
+}

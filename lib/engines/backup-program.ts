@@ -45,11 +45,15 @@ export const programEngine = (program: BackupProgram, settings: EngineSettings):
 const runBackupProgram = async (
   { identity, vocabulary, redoLogName, ...program }: BackupProgram,
   settings: EngineSettings,
-  { user, password, incrementalLsn, signal, log }: EngineOrder,
+  { user, password, extraArgs = [], incrementalLsn, signal, log }: EngineOrder,
 ): Promise<XbstreamRun> => {
   signal.throwIfAborted()
   // Both families call it that. They believe any number: what may be asked is decided before.
-  const args = [...program.args, ...(incrementalLsn === undefined ? [] : [`--incremental-lsn=${incrementalLsn}`])]
+  const args = [
+    ...extraArgs,
+    ...program.args,
+    ...(incrementalLsn === undefined ? [] : [`--incremental-lsn=${incrementalLsn}`]),
+  ]
   const lines = new StderrLines()
   const words = new WordsReader(vocabulary, redactor(password))
   // Words may come before the start has come back here.

@@ -50,6 +50,11 @@ export interface EngineOrder {
   readonly password?: string | undefined
   /** Copy only the pages that have changed since this log sequence number. Not for the engine `directory`. */
   readonly incrementalLsn?: string | undefined
+  /**
+   * More options for the program, from the operator: each begins with `--`, and none is one that the engine gives
+   * itself (config/option-set.ts). The engine's own come last, and win.
+   */
+  readonly extraArgs?: readonly string[] | undefined
   /** Ends the backup: its child's whole process group, or the reading of the directory. */
   readonly signal: AbortSignal
   readonly log: EngineLog

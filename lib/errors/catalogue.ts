@@ -195,6 +195,10 @@ export const CATALOGUE = catalogue({
   // agent: who may ask, and what they are told
   AGENT_ACTION_UNKNOWN: { exit: EXIT.refused, meaning: 'an action the agent does not know' },
   AGENT_NOT_SUPPORTED: { exit: EXIT.refused, meaning: 'an action or option this agent cannot do' },
+  AGENT_INSTANCE: {
+    exit: EXIT.refused,
+    meaning: 'the request means a server that is not configured, or not one alone',
+  },
   AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },

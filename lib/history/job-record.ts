@@ -65,6 +65,8 @@ export interface JobBeginning {
   readonly engineVersion?: string | undefined
   /** Absent where nobody could tell, and in lines of earlier versions. */
   readonly server?: RecordedServer | undefined
+  /** Which of the agent's servers, where it has several. */
+  readonly instance?: string | undefined
   readonly requested: Requested
 }
 
@@ -171,13 +173,15 @@ const readFacts = (fields: Fields): JobFacts | undefined => {
   const optional = {
     ...optionally('engineVersion', fields['engineVersion'], text),
     ...optionally('server', fields['server'], shaped({ uuid: text, data: text })),
+    ...optionally('instance', fields['instance'], text),
   }
   if (job === undefined || sid === undefined || peer === undefined || engine === undefined) return undefined
   if (startedAt === undefined || process === undefined || requested === undefined) return undefined
   if (Object.values(optional).includes(undefined)) return undefined
-  const known = optional as Pick<JobFacts, 'engineVersion' | 'server'>
-  return { job, sid, startedAt, peer, engine, ...known, requested, process }
+  return { job, sid, startedAt, peer, engine, ...(optional as JobServer), requested, process }
 }
+
+type JobServer = Pick<JobBeginning, 'engineVersion' | 'instance' | 'server'>
 
 const readRequested = (value: unknown): Requested | undefined => {
   if (!isObject(value)) return undefined

@@ -236,7 +236,7 @@ export class Journal {
   }
 
   async #start(event: StartedEvent): Promise<void> {
-    const { job, sid, peer, engine, engineVersion, server, requested } = event
+    const { job, sid, peer, engine, engineVersion, instance, server, requested } = event
     const refused = Object.keys(requested).find((name) => !isRequestedName(name))
     if (refused !== undefined) throw new Error(`bug: "${refused}" must not be remembered as requested`)
     const record: RunningJobRecord = {
@@ -247,6 +247,7 @@ export class Journal {
       engine,
       ...(engineVersion === undefined ? {} : { engineVersion }),
       ...(server === undefined ? {} : { server }),
+      ...(instance === undefined ? {} : { instance }),
       requested,
       process: this.#process,
       state: 'running',

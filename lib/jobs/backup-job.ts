@@ -58,6 +58,10 @@ export interface BackupOrder {
   readonly what?: string
   /** What is done at the server beside the engine's work. */
   readonly serverSide?: ServerSide | undefined
+  /** Which of the agent's servers it is; left out for the one that has no name. */
+  readonly instance?: string | undefined
+  /** More options for the backup program: the operator's own words. */
+  readonly extraArgs?: readonly string[] | undefined
   readonly lease: Lease
   readonly memory: JobMemory
   /** Name of the product, as the archive's mark carries it. */
@@ -228,9 +232,9 @@ export class BackupJob {
    * @throws BackupError `HISTORY_*`: the job must not start
    */
   async begin(): Promise<void> {
-    const { job, sid, peer, requested, engine, server, memory } = this.#order
+    const { job, sid, peer, requested, engine, instance, server, memory } = this.#order
     const { name, version } = engine.identity
-    const known = server === undefined ? {} : { server }
+    const known = { ...(instance === undefined ? {} : { instance }), ...(server === undefined ? {} : { server }) }
     await memory.started({ job, sid, peer, engine: name, engineVersion: version, ...known, requested })
     this.#isRemembered = true
   }
@@ -242,9 +246,9 @@ export class BackupJob {
    * @throws BackupError why there is no backup; the engine is gone by then
    */
   async start(): Promise<void> {
-    const { engine, user, password, base, serverSide } = this.#order
+    const { engine, user, password, instance, extraArgs, base, serverSide } = this.#order
     this.#step('starting')
-    this.#log.info({ engine: engine.identity.name, version: engine.identity.version }, 'backup starting')
+    this.#log.info({ engine: engine.identity.name, version: engine.identity.version, instance }, 'backup starting')
     this.#abort.signal.throwIfAborted()
     await this.#startCompressor() // first: no lock is waited for by one that cannot start
     await serverSide?.before(this.#abort.signal, this.#log)
@@ -253,6 +257,7 @@ export class BackupJob {
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
       ...(base === undefined ? {} : { incrementalLsn: base.lsn }),
+      ...(extraArgs === undefined ? {} : { extraArgs }),
       signal: this.#abort.signal,
       log: this.#log,
     })

@@ -42,6 +42,8 @@ export interface SessionFacts {
   readonly encoding: string
   /** `none`, or what the archive is compressed with: `zstd:3`. */
   readonly compression: string
+  /** Which of the agent's servers; left out for one that has no name. */
+  readonly instance?: string
 }
 
 /** How far a backup is. */
@@ -131,6 +133,7 @@ export const sessionPairs = (facts: SessionFacts): [string, string][] =>
     format: facts.format,
     encoding: facts.encoding,
     compression: facts.compression,
+    instance: facts.instance,
   })
 
 /** `percent` and `eta` are estimates: they are rounded down, and left out when they are no number at all. */

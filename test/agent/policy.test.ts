@@ -75,7 +75,6 @@ describe('a request for a full backup', () => {
       'xtrabackup-agent:socket': '/tmp/evil.sock',
       'xtrabackup-agent:my.cnf-path': '/etc/shadow',
       'xtrabackup-agent:innobackupex-path': '/bin/sh',
-      'xtrabackup-agent:innobackupex-opts': '--tables=x; id',
       'mysql-binlog-path': '/etc',
       tmpdir: '/root',
     }
@@ -91,6 +90,11 @@ test.each([
   ['an unknown encoding', { 'agent-stream-encoding': 'application/x-rot13' }, 'ENCODING_UNKNOWN'],
   ['a block size of 0', { 'agent-stream-block-size': '0' }, 'ENCODING_BLOCK_SIZE'],
   ['a block size of two megabytes', { 'agent-stream-block-size': '2000000' }, 'ENCODING_BLOCK_SIZE'],
+  [
+    'options for the backup program that the operator has not written',
+    { 'xtrabackup-agent:innobackupex-opts': '--tables=x; id' },
+    'AGENT_NOT_ALLOWED',
+  ],
   ['another action', { action: 'format disk' }, 'AGENT_ACTION_UNKNOWN'],
 ])('refuses %s', (_, changed, code) => {
   expect(() => decideOn({ ...EXAMPLE, ...changed })).toThrow(expect.objectContaining({ code }))

@@ -29,6 +29,7 @@ afterAll(() => scratch.remove())
 interface Order {
   readonly user?: string
   readonly password?: string
+  readonly extraArgs?: readonly string[]
   readonly signal?: AbortSignal
   readonly log?: MemoryLog
 }
@@ -150,6 +151,12 @@ describe('what a backup program is given', () => {
       '--datadir=/srv/database',
       '--startup-wait-timeout=7',
     ])
+  })
+
+  test('are options of the operator before its own, so that its own win', async () => {
+    const { args } = await look({ extraArgs: ['--slave-info', '--tables-exclude=a b'] })
+
+    expect(args.slice(0, 4)).toEqual(['--defaults-file=/dev/fd/3', '--slave-info', '--tables-exclude=a b', '--backup'])
   })
 
   test('is a login that can be read as often as it likes, and nowhere else', async () => {
