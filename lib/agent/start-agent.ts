@@ -71,10 +71,25 @@ export const startAgent = async (
   }
   const running = new Listening(agent, settings, listeners, descriptors.length > 0, log)
   running.sayListening()
-  return running
+  return {
+    // Own properties: people spread them into what they ask an agent with. Read anew each time, for the port may change.
+    get host() {
+      return running.host
+    },
+    get port() {
+      return running.port
+    },
+    get engine() {
+      return agent.engine
+    },
+    isAccepting: () => running.isAccepting(),
+    cancel: (reason) => agent.cancel(reason),
+    reload: (next) => running.reload(next),
+    stop: () => running.stop(),
+  }
 }
 
-class Listening implements RunningAgent {
+class Listening {
   readonly #agent: Agent
   readonly #log: Logger
   /** The sockets are somebody else's: where they listen is not for the settings to say. */
@@ -106,20 +121,12 @@ class Listening implements RunningAgent {
     return this.#first.port
   }
 
-  get engine(): EngineIdentity {
-    return this.#agent.engine
-  }
-
   get #first(): Listener {
     return this.#listeners[0] as Listener
   }
 
   async isAccepting(): Promise<boolean> {
     return (await Promise.all(this.#listeners.map((listener) => listener.isAccepting()))).every(Boolean)
-  }
-
-  cancel(reason: string): void {
-    this.#agent.cancel(reason)
   }
 
   stop(): Promise<void> {

@@ -8,9 +8,14 @@
  * manager all of this does nothing. Telling never fails: it is logged, once.
  */
 
+import type { RunningAgent } from '../agent/index.ts'
 import { notifyServiceManager } from '../engines/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { ServiceEnvironment } from './service-environment.ts'
+
+/** What a service manager shows of an agent that serves. */
+export const serving = ({ engine, host, port }: RunningAgent): string =>
+  `serving ${engine.name} ${engine.version} on ${host}:${port}`
 
 export class ServiceNotices {
   readonly #socket: string | undefined

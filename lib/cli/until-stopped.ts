@@ -10,6 +10,8 @@ export interface Stoppable {
   cancel(reason: string): void
 }
 
+const ALL_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+
 /**
  * The first signal stops gently, the next one cancels. Rejects, unheard, when the agent has never started.
  *
@@ -18,22 +20,22 @@ export interface Stoppable {
 export const untilStopped = (
   starting: Promise<Stoppable>,
   log: Logger,
-  onStop: () => void = () => {},
+  { signals = ALL_SIGNALS, onStop }: { readonly signals?: readonly NodeJS.Signals[]; onStop?(): void } = {},
 ): Promise<void> => {
   const stopped = new Promise<void>((resolve, reject) => {
-    let signals = 0
+    let heard = 0
     const onSignal = (name: NodeJS.Signals): void => {
-      signals += 1
-      log.info({ signal: name }, signals === 1 ? 'told to stop' : 'told to stop at once')
-      const isFirst = signals === 1
-      if (isFirst) onStop()
+      heard += 1
+      log.info({ signal: name }, heard === 1 ? 'told to stop' : 'told to stop at once')
+      const isFirst = heard === 1
+      if (isFirst) onStop?.()
       const obeyed = starting.then((agent) =>
         isFirst ? agent.stop() : agent.cancel(`the agent was told to stop at once (${name})`),
       )
       if (isFirst) obeyed.then(resolve, reject)
       else obeyed.catch(() => undefined) // the first one says why
     }
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal)
+    for (const name of signals) process.on(name, onSignal)
   })
   stopped.catch(() => undefined)
   return stopped
