@@ -10,6 +10,7 @@
 
 import { object, optional, pipe as inTurn, rawTransform, record, safeParse, string, unknown } from 'valibot'
 
+import { showWire } from '../protocol/index.ts'
 import type { OptionSet } from './option-set.ts'
 import { NAME, NAME_RULE, SETTINGS, type SettingValues, TABLES } from './schema.ts'
 import type { Form } from './value-forms.ts'
@@ -97,7 +98,10 @@ const namedTable = (kind: 'instance' | 'options', name: string, found: unknown):
   const path = [kind, name]
   if (!isTable(found)) {
     return [
-      { path, message: `${name}: expected a table, [${kind}.NAME]; a key of an instance stands below its heading` },
+      {
+        path,
+        message: `${shownName(name)}: expected a table, [${kind}.NAME]; a key of an instance stands below its heading`,
+      },
     ]
   }
   if (!NAME.test(name) || RESERVED.has(name)) return [{ path, message: `expected a name of ${NAME_RULE}` }]
@@ -113,9 +117,12 @@ const unknownKeys = (table: Table, path: readonly string[], known: readonly stri
       const place = path.length === 0 ? 'unknown key' : `unknown key of [${path.join('.')}],`
       const message = belongsToTop
         ? `${key} stands below [${path.join('.')}]; it belongs above the first [table]`
-        : `${place} ${key}`
+        : `${place} ${shownName(key)}`
       return { path: [...path, key], message, ...(belongsToTop ? {} : { unknown: { name: key, known } }) }
     })
+
+/** In quotes TOML lets a name hold anything, also what a terminal would obey. */
+const shownName = (name: string): string => (/^[\w.-]{1,64}$/.test(name) ? name : showWire(name))
 
 const isTable = (value: unknown): value is Table =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)

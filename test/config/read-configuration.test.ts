@@ -202,6 +202,7 @@ describe('mistakes', () => {
     ['__proto__', '__proto__ = { listen = "127.0.0.1:1" }\n', ':1:1: unknown key __proto__'],
     ['a table __proto__', '[__proto__]\nlisten = "127.0.0.1:1"\n', ':1:1: unknown key __proto__'],
     ['constructor', 'constructor = 1\n', ':1:1: unknown key constructor'],
+    ['what a terminal would obey', '"\\u001b[2J" = 1\n', ':1:1: unknown key "\\x1b[2J"'],
     ['toString in a table', '[allow]\ntoString = 1\n', ':2:1: unknown key of [allow], toString'],
     ['an instance called __proto__', '[instance.__proto__]\nsocket = "/s"\n', ':1:1: expected a name of'],
     ['an instance called constructor', '[instance.constructor]\nsocket = "/s"\n', ':1:1: expected a name of'],

@@ -164,6 +164,16 @@ export const SEEDS: Seeds = {
     received: writeReceipt({ status: 'RECEIVED', sid: 'nightly', bytes: complete1.bytes, sha256: complete1.sha256 }),
     failed: writeReceipt({ status: 'FAILED', msg: 'no space left on the disk' }),
   },
+  'compress-words': {
+    deployed: Buffer.from('/usr/bin/gzip -c'),
+    threads: Buffer.from('zstd -c -3 -T4'),
+    'by-name': Buffer.from('zstd:3'),
+  },
+  configuration: {
+    small: Buffer.from(
+      'listen = "127.0.0.1:25300"\nengine = "auto"\n\n[instance.shop]\nsocket = "/run/shop.sock"\n\n[allow]\nbinlog-directories = ["/var/log/mysql"]\n\n[options.fast]\nargs = ["--tables-exclude=^shop[.]log$"]\n',
+    ),
+  },
   answer: { accepted: Buffer.concat([accepted(), SENDING, Buffer.from('stream')]), 'too-new': TOO_NEW },
   questions: {
     verdict: writeKvBlock([

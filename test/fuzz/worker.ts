@@ -20,6 +20,9 @@ if (parentPort === null) throw new Error('bug: this is the thread of the fuzzer,
 const port = parentPort
 const clock = new Float64Array(workerData as SharedArrayBuffer)
 
+// Millions of refusals carry a stack each; of what is no refusal, the first lines tell the place.
+Error.stackTraceLimit = 4
+
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void
 

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 
+import { decide, type PolicyContext } from '../../../lib/agent/policy.ts'
 import { readCancelled, readIdentity, readJob, readStatusHead, readVerdict } from '../../../lib/client/ask-blocks.ts'
 import { readSessionFacts } from '../../../lib/client/session-block.ts'
-import { encodingFromMime } from '../../../lib/encodings/index.ts'
 import { BackupError } from '../../../lib/errors/index.ts'
 import {
   AnswerReader,
@@ -27,6 +27,8 @@ import { FIXTURES } from '../corpus.ts'
 import { whyNoRefusal } from '../judge.ts'
 import { shown, type Target, type Trace, whole } from '../target.ts'
 import { almost, anyBlock, anyPairs, recordedHalves, recount, WORDS } from './kv-forge.ts'
+
+const POLICY: PolicyContext = { loginRequired: true, hasXbstream: true, hasServer: true, makeSid: () => 'made-up' }
 
 const REQUEST_PAIRS = {
   action: 'copy from',
@@ -71,7 +73,7 @@ export const REQUEST: Target = {
       const again = new RequestParser().push(writeRequest(version.text, [...block]))
       if (!isDeepStrictEqual(again?.block, block)) throw new Error('a request that was read cannot be written the same')
       const request = readRequest(block, version)
-      if (request.action === 'copy from') understand(trace, () => encodingFromMime(request.streamEncoding ?? ''))
+      understand(trace, () => decide(request, version, POLICY))
       if (rest.length > 0) {
         // How many of them are there depends on how they were cut: the rest may not have come.
         refuseAs(rest)
