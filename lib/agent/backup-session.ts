@@ -189,6 +189,7 @@ class BackupSession {
       // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
       // tar programs, like an archive without members.
       const answer = this.#told === 'sending' ? [] : this.#sendingAnswer()
+      job.signal.throwIfAborted() // what is not said must not be taken for said
       this.#told = 'sending'
       await send(this.#socket, [...answer, ...burst], job.signal)
     }
@@ -201,6 +202,7 @@ class BackupSession {
   async #sendFrames(): Promise<void> {
     const job = this.#job
     const answer = this.#sendingAnswer()
+    job.signal.throwIfAborted() // what is not said must not be taken for said
     this.#told = 'sending'
     await send(this.#socket, answer, job.signal)
     for await (const burst of framedStream(job, this.#context.wait)) await send(this.#socket, burst, job.signal)

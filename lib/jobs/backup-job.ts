@@ -268,6 +268,7 @@ export class BackupJob {
     })
     void this.#watch(run)
     this.#source = await this.#firstBytes(run)
+    this.#abort.signal.throwIfAborted() // an engine of files looks at its signal now and then, and not at the last moment
     this.#step('streaming')
   }
 
