@@ -62,7 +62,7 @@ describe('mbstream', () => {
 
     expect(byTar('GNU tar', tar)).toEqual(readTree(source))
     expect(byMbstream(stream)).toEqual(readTree(source))
-  }, 30_000)
+  })
 
   test('reads what the tests write, a chunk of an unknown kind included', async () => {
     const stream = Buffer.concat([
@@ -106,7 +106,7 @@ describe('mariadb-backup', () => {
     for (const parallel of [1, 4]) {
       await mustRun('mariadb-backup', backup(parallel), { outputFile: join(recordings.directory, `${parallel}.xb`) })
     }
-  }, 120_000)
+  })
 
   afterAll(async () => {
     await server?.discard()
@@ -189,7 +189,7 @@ describe('mariadb-backup', () => {
         code: expect.stringMatching(/^XBSTREAM_(TRUNCATED|FILE_OPEN)$/),
       })
     }
-  }, 60_000)
+  })
 
   // The last one: the server is not what it was afterwards.
   test.each([1, 4])(

@@ -70,7 +70,7 @@ describe('a cut archive', () => {
       ),
     )
     expect(accepted).toEqual([])
-  }, 60_000)
+  })
 
   test('is accepted by GNU tar everywhere else: between members, inside headers, inside the end', () => {
     const refused = ends(SAMPLE)

@@ -71,7 +71,7 @@ describe('memory', () => {
     expect(summary?.peakMemoryBytes).toBeLessThanOrEqual(16 * MIB)
     // Generous: the garbage collector is in no hurry, and the test makes garbage of its own.
     expect(peakResident - before).toBeLessThan(200 * MIB)
-  }, 120_000)
+  })
 
   test('keeps within its bound when small pieces of large chunks are kept', async () => {
     // Every chunk from the pipe holds 40 bytes for each of 100 files that stay open.

@@ -260,7 +260,7 @@ describe('a framed fetch from an agent of 0.77', () => {
       CLIENT_CUT: 1, // between the block that accepts and the next
       FRAME_TRUNCATED: framed(SMALL_ARCHIVE, {}, 1024).length,
     })
-  }, 120_000)
+  })
 
   test('leaves nothing of what is reset, before, in and behind every frame', async () => {
     const head = Buffer.concat([accepted(), SENDING])
@@ -277,7 +277,7 @@ describe('a framed fetch from an agent of 0.77', () => {
     for (cut = 1; cut < whole.length; cut += 97) codes.add((await failureOf(fetchInto())).code)
 
     for (const code of codes) expect(['CLIENT_CUT', 'FRAME_TRUNCATED', 'PROTOCOL_TRUNCATED']).toContain(code)
-  }, 60_000)
+  })
 
   test('takes it byte by byte too', async () => {
     await play(async (caller) => {
@@ -291,7 +291,7 @@ describe('a framed fetch from an agent of 0.77', () => {
     })
 
     expect((await fetchInto()).equals(SMALL_ARCHIVE)).toBe(true)
-  }, 60_000)
+  })
 
   const failedBlock = writeStatus({ status: 'FAILED', msg: 'the login was refused', sid: 'nightly' }, [
     ['code', 'ENGINE_LOGIN'],

@@ -115,7 +115,7 @@ beforeAll(async () => {
   while (writer.confirmed < last + 20) await new Promise((resolve) => setImmediate(resolve))
   await writer.stop()
   checksums = await checksumsOf(server)
-}, 240_000)
+})
 
 afterAll(async () => {
   await agent?.stop()
@@ -194,7 +194,7 @@ describe('a full backup and three increments of a server that is being written t
     } finally {
       await restored.discard()
     }
-  }, 120_000)
+  })
 })
 
 /** The restored server is another one: numbers and names may fit, its history does not. */
@@ -308,7 +308,7 @@ describe('a restore that ends in the middle', () => {
     const again = await client(options)
     expect(again.exitCode).toBe(7)
     expect(again.stderr).toContain('killed.part first')
-  }, 60_000)
+  })
 
   test('leaves nothing at all when the backup program fails', async () => {
     const program = join(home, 'failing-program')
@@ -324,7 +324,7 @@ describe('a restore that ends in the middle', () => {
 
     await expect(restoring).rejects.toMatchObject({ code: 'ENGINE_PREPARE' })
     expect(leftovers('failed')).toEqual([])
-  }, 60_000)
+  })
 
   test('is noticed when the backup program does nothing and says that it has', async () => {
     const program = join(home, 'lazy-program')
@@ -348,7 +348,7 @@ describe('a restore that ends in the middle', () => {
       ),
     })
     expect(leftovers('failed')).toEqual([])
-  }, 60_000)
+  })
 })
 
 describe('a base', () => {
@@ -361,7 +361,7 @@ describe('a base', () => {
 
     expect(receipt).toMatchObject({ backupType: 'incremental', base: { lsn: receipts[0]?.lsn.to } })
     expect(receipt.base).not.toHaveProperty('sid')
-  }, 60_000)
+  })
 
   test('may be named by its archive without a receipt, or by its receipt without an archive', async () => {
     copyFileSync(archive('first'), archive('bare'))
@@ -373,7 +373,7 @@ describe('a base', () => {
 
     expect(bare.base).toEqual({ lsn: receipts[1]?.lsn.to, sha256: receipts[1]?.sha256 })
     expect(moved.base).toEqual({ lsn: receipts[1]?.lsn.to, sha256: receipts[1]?.sha256, sid: 'first' })
-  }, 60_000)
+  })
 
   test('that lies ahead of the server is refused before anything is made', async () => {
     await expect(increment({ incrementalLsn: '18446744073709551615' })).rejects.toMatchObject({
@@ -391,7 +391,7 @@ describe('a base', () => {
     await expect(increment({ incrementalFrom: archive('full') })).resolves.toMatchObject({
       base: { sid: 'full', sha256: receipts[0]?.sha256 },
     })
-  }, 60_000)
+  })
 
   test('that the agent has forgotten is refused in words that say what to do', async () => {
     const forgetful = await startAgent({ port: 0, engine: 'mariadb-backup', socket: server.socket })

@@ -80,7 +80,7 @@ describe('an agent with a directory', () => {
     await expect(verifyBackup(file, { requireVerdict: true })).resolves.toMatchObject({ sha256: receipt.sha256 })
     await restoreBackup({ file, target: join(scratch, 'restored'), requireVerdict: true })
     expect(readTree(join(scratch, 'restored'))).toEqual(readTree(source))
-  }, 60_000)
+  })
 
   test('unpacks a framed backup while it comes', async () => {
     const directory = join(scratch, 'unpacked')
@@ -90,7 +90,7 @@ describe('an agent with a directory', () => {
     })
 
     expect(readTree(directory)).toEqual(readTree(source))
-  }, 60_000)
+  })
 
   test.each(['octet', 'base64', 'uuencode'] as const)(
     'speaks %s, in both manners',
@@ -123,7 +123,7 @@ describe('an agent with a directory', () => {
       status: 'COMPLETE',
       outcome: 'sent-unconfirmed',
     })
-  }, 60_000)
+  })
 
   test('shows a running backup, stops it on demand, and remembers that', async () => {
     await expect(pingAgent(address)).resolves.toMatchObject({ protocol: '0.77.0' })
@@ -153,7 +153,7 @@ describe('an agent with a directory', () => {
       code: 'JOB_CANCELLED',
     })
     await expect(agentStatus(address)).resolves.toMatchObject({ jobs: [] })
-  }, 60_000)
+  })
 
   test('has no xbstream of a directory, and nothing else is taken for one', async () => {
     const fetch = fetchBackup({ ...address, format: 'xbstream', target: { file: join(scratch, 'x.xb') } })
@@ -178,7 +178,7 @@ describe('an agent with a running server', () => {
     await server.createBackupUser('backup', 's3cUre')
     agent = await startAgent({ port: 0, engine: 'mariadb-backup', socket: server.socket })
     address = { host: agent.host, port: agent.port, user: 'backup', password: 's3cUre' }
-  }, 120_000)
+  })
   afterAll(async () => {
     await agent?.stop()
     await server?.discard()
@@ -201,7 +201,7 @@ describe('an agent with a running server', () => {
     // What the program says it has copied, and what it wrote into its checkpoint file.
     expect({ to: lsn.checkpoint, last: lsn.to }).toEqual({ to: receipt.lsn.to, last: receipt.lsn.last })
     await expect(verifyBackup(file)).resolves.toMatchObject({ coordinates: receipt.coordinates, lsn: receipt.lsn })
-  }, 120_000)
+  })
 
   test('delivers the xbstream as mariadb-backup wrote it, and mbstream unpacks what was proven', async () => {
     const file = join(scratch, 'backup.xb')
@@ -224,7 +224,7 @@ describe('an agent with a running server', () => {
       lsn: { to: expect.any(String) },
     })
     await mustRun('mariadb-backup', ['--prepare', `--target-dir=${unpacked}`])
-  }, 120_000)
+  })
 
   test('delivers an xbstream of which no cut and no changed bit is taken for a backup', async () => {
     const file = join(scratch, 'backup.xb')
@@ -255,7 +255,7 @@ describe('an agent with a running server', () => {
     expect(proves(stream)).toBe(true)
     expect(joints.length).toBeGreaterThan(50)
     expect({ taken, changed }).toEqual({ taken: [], changed: [] })
-  }, 120_000)
+  })
 
   test('says after it has accepted that the login was refused', async () => {
     const fetch = fetchBackup({ ...address, password: 'wrong', target: { file: join(scratch, 'x.tar') } })
@@ -266,5 +266,5 @@ describe('an agent with a running server', () => {
       facts: { agentCode: 'ENGINE_LOGIN' },
     })
     expect(readdirSync(scratch)).toEqual([])
-  }, 60_000)
+  })
 })

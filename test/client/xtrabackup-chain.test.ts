@@ -76,7 +76,7 @@ test('a chain is made, checked and applied, and only its last link rolls back wh
     [...options, '--apply-log-only', target, increment].join(' '),
     [...options, target, increment].join(' '),
   ])
-}, 60_000)
+})
 
 test('an increment upon a number ahead of the server is none, though the program says that all is well', async () => {
   const fetch = fetchBackup({
@@ -96,4 +96,4 @@ test('an increment upon a number ahead of the server is none, though the program
     ),
   })
   expect(existsSync(join(home, 'ahead.tar'))).toBe(false)
-}, 60_000)
+})

@@ -429,7 +429,7 @@ describe('a real server', () => {
     } finally {
       await server.discard()
     }
-  }, 60_000)
+  })
 
   test('that starts while its directory is read spoils the backup', async () => {
     const server = await ThrowawayServer.start()
@@ -452,5 +452,5 @@ describe('a real server', () => {
     } finally {
       await server.discard()
     }
-  }, 60_000)
+  })
 })

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { XbstreamReader } from '../../lib/archive/index.ts'
 import {
@@ -16,8 +16,6 @@ import { ThrowawayServer } from '../rig/mariadb-server.ts'
 import { quoteText } from '../rig/sql-text.ts'
 import { ODD_PASSWORDS } from './odd-passwords.ts'
 import { drain, hasEnded, isThere, type LogLine, lockHolders, MemoryLog, never, Scratch, until } from './stand-ins.ts'
-
-jest.setTimeout(120_000)
 
 const scratch = new Scratch()
 let server: ThrowawayServer

@@ -61,7 +61,7 @@ test('cut at every byte: what is appended next stands on a line of its own', asy
     expect(jobs.slice(0, -1)).toEqual(whole?.jobs)
     expect(jobs.at(-1)).toMatchObject({ job: 'new', state: 'delivered' })
   }
-}, 60_000)
+})
 
 test('any bit of any byte turned: never fatal, never a record that was not written', async () => {
   const { bytes } = await sample()

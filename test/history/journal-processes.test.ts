@@ -30,7 +30,7 @@ test('four processes append while a fifth writes the journal anew: every event i
   expect(lines.size).toBe(800)
   expect(new Set(lines.values())).toEqual(new Set([1]))
   expect(readdirSync(directory)).toHaveLength(1)
-}, 120_000)
+})
 
 test('four processes append and two write anew at the same time: every event is there once', async () => {
   const directory = scratchDirectory()
@@ -45,7 +45,7 @@ test('four processes append and two write anew at the same time: every event is 
   expect(lines.size).toBe(200)
   expect(new Set(lines.values())).toEqual(new Set([1]))
   expect(readdirSync(directory)).toHaveLength(1)
-}, 120_000)
+})
 
 test('killed at any moment: what was told is there, and the next start ends what was open', async () => {
   const directory = scratchDirectory()
@@ -76,7 +76,7 @@ test('killed at any moment: what was told is there, and the next start ends what
   expect(jobs).toHaveLength(before.length)
   expect(new Set(linesPerEvent(directory).values())).toEqual(new Set([1]))
   expect(readdirSync(directory).filter((name) => name.endsWith('.part'))).toEqual([])
-}, 120_000)
+})
 
 describe('at the next start', () => {
   test('each of fifty jobs whose process was killed is ended once, as interrupted, and never again', async () => {
@@ -106,7 +106,7 @@ describe('at the next start', () => {
     const ends = [...linesPerEvent(directory)].filter(([event]) => event.startsWith('ended'))
     expect(ends).toHaveLength(50)
     expect(new Set(ends.map(([, lines]) => lines))).toEqual(new Set([1]))
-  }, 120_000)
+  })
 
   test('of several agents that start at once, exactly one ends each job whose process is gone', async () => {
     const directory = scratchDirectory()
@@ -133,7 +133,7 @@ describe('at the next start', () => {
     ])
     alive.child.stdin.end()
     await alive.ended()
-  }, 60_000)
+  })
 
   test('a job whose process was killed while it wrote the end is interrupted, unless that line is whole', async () => {
     const whole = scratchDirectory()
@@ -155,7 +155,7 @@ describe('at the next start', () => {
       expect(jobs.map(({ job, state }) => `${job} ${state}`)).toEqual([`j-0 ${isWhole ? 'delivered' : 'interrupted'}`])
       await journal.close()
     }
-  }, 60_000)
+  })
 
   test('a job of a living process is left alone, also when it is our own', async () => {
     const directory = scratchDirectory()

@@ -25,9 +25,6 @@ if (!isRoot) {
   process.stderr.write('debian-package.test: NOT TRIED: installing and purging the package needs root (dpkg --root)\n')
 }
 
-/** A build takes some seconds, on a machine that does other things a minute. */
-const LONG_MS = 300_000
-
 let scratch: string
 let deb: string
 
@@ -43,19 +40,15 @@ const build = async (name: string, umask: string): Promise<string> => {
 beforeAll(async () => {
   scratch = makeGuardedDirectory('deb', '/var/tmp')
   deb = await build('one', '022')
-}, LONG_MS)
+})
 afterAll(() => removeGuardedDirectory(scratch))
 
 describe('the package', () => {
-  test(
-    'has the same bytes when it is built again',
-    async () => {
-      const again = await build('two', '077')
+  test('has the same bytes when it is built again', async () => {
+    const again = await build('two', '077')
 
-      expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
-    },
-    LONG_MS,
-  )
+    expect(readFileSync(again).equals(readFileSync(deb))).toBe(true)
+  })
 
   test('says what it needs', async () => {
     const { stdout } = await mustRun('dpkg-deb', ['--field', deb])
@@ -123,7 +116,7 @@ describeAsRoot('on a Debian without systemd', () => {
   beforeAll(async () => {
     root = await MinimalRoot.make()
     before = await root.listing()
-  }, LONG_MS)
+  })
   afterAll(() => root.remove())
 
   /** `owner group mode` as the root's own files name them. */
@@ -183,28 +176,24 @@ describeAsRoot('on a Debian without systemd', () => {
     expect(readFileSync(root.outside('/etc/group'), 'utf8')).not.toMatch(/^mysql:/m)
   })
 
-  test(
-    'purged, it leaves the user of a server, a backup, and a login that the operator put there',
-    async () => {
-      await root.run('/usr/sbin/groupadd', '--system', 'mysql')
-      await root.run('/usr/sbin/useradd', '--system', '--gid', 'mysql', '--comment', 'MariaDB Server', 'mysql')
-      await root.dpkg('--install', deb)
-      writeFileSync(root.outside(`${STATE}/db1.tar`), 'a backup')
-      writeFileSync(root.outside(`${STATE}/history-000001.jsonl`), '{}\n')
-      writeFileSync(root.outside('/etc/kv-backup-agent/login.cnf'), '[client]\n')
+  test('purged, it leaves the user of a server, a backup, and a login that the operator put there', async () => {
+    await root.run('/usr/sbin/groupadd', '--system', 'mysql')
+    await root.run('/usr/sbin/useradd', '--system', '--gid', 'mysql', '--comment', 'MariaDB Server', 'mysql')
+    await root.dpkg('--install', deb)
+    writeFileSync(root.outside(`${STATE}/db1.tar`), 'a backup')
+    writeFileSync(root.outside(`${STATE}/history-000001.jsonl`), '{}\n')
+    writeFileSync(root.outside('/etc/kv-backup-agent/login.cnf'), '[client]\n')
 
-      const { stderr } = await root.dpkg('--purge', 'kv-backup-agent')
+    const { stderr } = await root.dpkg('--purge', 'kv-backup-agent')
 
-      expect(readFileSync(root.outside(`${STATE}/db1.tar`), 'utf8')).toBe('a backup')
-      expect(existsSync(root.outside(`${STATE}/history-000001.jsonl`))).toBe(false)
-      expect(existsSync(root.outside('/etc/kv-backup-agent/login.cnf'))).toBe(true)
-      expect(existsSync(root.outside(CONFIGURATION))).toBe(false)
-      expect(await account()).toMatch(/MariaDB Server/)
-      expect(stderr).toContain(`${STATE} is kept`)
-      expect(stderr).toContain('/etc/kv-backup-agent is kept')
-    },
-    LONG_MS,
-  )
+    expect(readFileSync(root.outside(`${STATE}/db1.tar`), 'utf8')).toBe('a backup')
+    expect(existsSync(root.outside(`${STATE}/history-000001.jsonl`))).toBe(false)
+    expect(existsSync(root.outside('/etc/kv-backup-agent/login.cnf'))).toBe(true)
+    expect(existsSync(root.outside(CONFIGURATION))).toBe(false)
+    expect(await account()).toMatch(/MariaDB Server/)
+    expect(stderr).toContain(`${STATE} is kept`)
+    expect(stderr).toContain('/etc/kv-backup-agent is kept')
+  })
 })
 
 test('the builder is not for those who only install the package', () => {

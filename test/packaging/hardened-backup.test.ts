@@ -36,7 +36,7 @@ beforeAll(async () => {
   await server.query(
     'CREATE DATABASE shop; CREATE TABLE shop.orders (id INT PRIMARY KEY); INSERT shop.orders VALUES (7)',
   )
-}, 120_000)
+})
 afterAll(async () => {
   await server?.discard()
   if (scratch !== undefined) await removeGuardedDirectory(scratch)
