@@ -69,7 +69,7 @@ export const noSigns = (): FailureSigns => ({
 export const noteFailureSigns = (signs: FailureSigns, text: string, redact: (text: string) => string): void => {
   const account = GRANT_TO.exec(text)?.[1]
   if (account !== undefined) {
-    signs.account ??= account
+    signs.account ??= redact(account) // somebody's name may be their password
     return // a list of grants is no error, and names privileges that are there
   }
   const isOverrun = REDO_OVERRUN.test(text)
