@@ -31,7 +31,11 @@ export const findOrigin = async (
 ): Promise<BackupPlan> => {
   const { engine, memory } = context
   const { increment } = decision
-  const here = { engine: engine.identity.name, server: await identify(decision, context, log) }
+  const here = {
+    engine: engine.identity.name,
+    server: await identify(decision, context, log),
+    options: decision.options?.name,
+  }
   const server = recordedServer(here.server)
   if (increment === undefined) return { server }
   const base = findBase(increment, increment.baseSid === undefined ? [] : await memory.all(), here)

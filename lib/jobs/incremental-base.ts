@@ -8,13 +8,14 @@
  * The backup programs take every number, also one that is no backup's or another server's,
  * and end well: what comes out is found to be wrong when it is prepared, or never. So a base
  * must be known to be whole (`delivered`: its client has counted and hashed every byte), of
- * this very data directory, made by the same program. That it is an increment itself is fine:
+ * this very data directory, made by the same program with the same options. That it is an increment itself is fine:
  * so chains are made. `sent-unconfirmed` is not enough, for nobody knows that it exists.
  *
  * Pure. Rules: PROTOCOL.md, "Incremental backups".
  */
 
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
+import type { Requested } from '../history/index.ts'
 import type { RememberedJob } from './job-memory.ts'
 import { type ServerIdentity, serverDifference } from './server-identity.ts'
 
@@ -35,6 +36,8 @@ export interface Here {
   /** Name of the engine. */
   readonly engine: string
   readonly server: ServerIdentity
+  /** Name of the operator's set of options that the client has chosen. */
+  readonly options?: string | undefined
 }
 
 /**
@@ -97,17 +100,28 @@ const checkVerified = (job: RememberedJob): void => {
   })
 }
 
-const checkOrigin = (job: RememberedJob, { engine, server }: Here): void => {
+const checkOrigin = (job: RememberedJob, { engine, server, options }: Here): void => {
   const hint = 'take a full backup'
   if (job.engine !== engine) {
     throw refused('JOB_BASE_FOREIGN', `${nameOf(job)} was made by ${job.engine}, and this agent runs ${engine}`, {
       hint,
     })
   }
+  // They may leave tables out: the changed pages of one that the base does not have are no table.
+  const before = job.requested['options']
+  if (before !== options) {
+    const [had, has] = [optionsNamed(before), optionsNamed(options)]
+    throw refused('JOB_BASE_FOREIGN', `${nameOf(job)} was made with ${had}, and this request asks for ${has}`, {
+      hint: 'name the same set of options as for the base, or take a full backup',
+    })
+  }
   const difference = serverDifference(job.server, server)
   if (difference === undefined) return
   throw refused('JOB_BASE_FOREIGN', `${nameOf(job)} is of another server than this: ${difference}`, { hint })
 }
+
+const optionsNamed = (name: Requested[string] | undefined): string =>
+  name === undefined ? 'no set of options' : `the options ${name}`
 
 const endOf = (job: RememberedJob): string => {
   const lsn = job.lsn?.checkpoint

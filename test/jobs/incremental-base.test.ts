@@ -52,6 +52,21 @@ describe('the base of an incremental backup', () => {
     expect(find('full', '5000', [job('full'), newer, failed])).toEqual({ lsn: '5000', known: KNOWN })
   })
 
+  test('is made with the same options, which may leave tables out', () => {
+    const partial = job('full', { requested: { 'backup-level': 0, options: 'shop-only' } })
+
+    expect(find('full', undefined, [partial], { ...HERE, options: 'shop-only' }).lsn).toBe('5000')
+    expect(refusal(() => find('full', undefined, [partial]))).toMatchObject({
+      code: 'JOB_BASE_FOREIGN',
+      message: expect.stringContaining(
+        'was made with the options shop-only, and this request asks for no set of options',
+      ),
+    })
+    expect(refusal(() => find('full', undefined, [job('full')], { ...HERE, options: 'all' })).code).toBe(
+      'JOB_BASE_FOREIGN',
+    )
+  })
+
   test('may be an increment itself', () => {
     const increment = job('full', { requested: { 'backup-level': 1, 'incremental-lsn': '3000' } })
 
