@@ -31,7 +31,7 @@ export const serveBinaryLogs = async (
   context: SessionContext,
   log: Logger,
 ): Promise<void> => {
-  const { server, admission, memory } = context
+  const { server, admission, memory, debts } = context
   if (server === undefined) throw new Error('bug: binary logs without a server')
   const { sid } = decision
   const from = wantedBinaryLog(wishes)
@@ -49,6 +49,7 @@ export const serveBinaryLogs = async (
       directory: wishes.binlogPath,
       allowed: server.binlogDirectories,
       replication: wishes.replication,
+      debts,
       log: log.child({ sid }),
     })
     if (plan.kind === 'nothing') return await nothing(plan.msg)

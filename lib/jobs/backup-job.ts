@@ -264,7 +264,7 @@ export class BackupJob {
     this.#run = run
     void run.settled.then((outcome) => {
       this.#outcome = outcome
-      void serverSide?.after() // its instant is past; the client may still take its time
+      void serverSide?.after(outcome) // its instant is past; the client may still take its time
     })
     void this.#watch(run)
     this.#source = await this.#firstBytes(run)

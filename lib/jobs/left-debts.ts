@@ -27,6 +27,16 @@ export const payLeftDebt = async (server: ServerConnection, debts: ServerDebts, 
   }
 }
 
+/** Whether a full backup that another process makes counts on a replica that stands still. Never throws. */
+export const isCountedOn = async (server: ServerConnection, debts: ServerDebts | undefined): Promise<boolean> => {
+  try {
+    const debt = await debts?.of((await server.facts()).serverUuid)
+    return debt?.replica === true && !debt.isLeft
+  } catch {
+    return false // nobody is known to
+  }
+}
+
 /** For the start of an agent. Asks no server while nothing is left. Never throws. */
 export const payLeftDebts = async (login: ServerLogin, debts: ServerDebts, log: EngineLog): Promise<void> => {
   try {

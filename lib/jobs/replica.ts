@@ -55,6 +55,12 @@ export const startReplica = async (
   }
 }
 
+/** Another backup counts on its coordinates. */
+export const sayLeftStopped = (connections: readonly ReplicaConnection[], log: EngineLog): void => {
+  if (connections.every(({ isRunning }) => isRunning)) return
+  log.warn({}, 'the replica is not started: another backup of this server runs, and may count on its coordinates')
+}
+
 export const sayNotStarted = (error: unknown, log: EngineLog): void => {
   const { code, message, hint } =
     error instanceof BackupError ? error : { code: 'BUG', message: String(error), hint: '' }

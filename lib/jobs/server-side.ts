@@ -9,16 +9,17 @@
  * know better how to reach it, and its own words decide.
  *
  * The replica stays stopped until the engine is gone, so that the coordinates at which its
- * run stopped it are those of the backup. It is started however the backup ends. What has
- * to be put right is written down first, for the case that we are killed.
+ * run stopped it are those of the backup. It is started however the backup ends, but for a
+ * backup that was never made because another process makes one: that one starts it. What
+ * has to be put right is written down first, for the case that we are killed.
  */
 
-import type { EngineLog } from '../engines/index.ts'
+import type { EngineLog, EngineOutcome } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { ChangedSetting, ServerDebts } from '../history/index.ts'
 import { connectServer, type ReplicaConnection, type ServerConnection, type ServerLogin } from '../server/index.ts'
-import { payLeftDebt } from './left-debts.ts'
-import { lookAtReplica, sayNotStarted, startReplica } from './replica.ts'
+import { isCountedOn, payLeftDebt } from './left-debts.ts'
+import { lookAtReplica, sayLeftStopped, sayNotStarted, startReplica } from './replica.ts'
 import {
   changeTimeouts,
   putTimeoutsBack,
@@ -31,8 +32,12 @@ import {
 export interface ServerSide {
   /** @throws BackupError why there can be no backup; `after` puts right what was done until then */
   before(signal: AbortSignal, log: EngineLog): Promise<void>
-  /** When the engine is gone, or has never run. Never throws; the first call counts. */
-  after(): Promise<void>
+  /**
+   * When the engine is gone. Never throws; the first call counts.
+   *
+   * @param outcome how it ended; left out when it has never run
+   */
+  after(outcome?: EngineOutcome): Promise<void>
 }
 
 export interface FullBackupWishes {
@@ -112,18 +117,19 @@ export class FullBackupServerSide implements ServerSide {
     }
   }
 
-  after(): Promise<void> {
-    this.#after ??= this.#putRight()
+  after(outcome?: EngineOutcome): Promise<void> {
+    this.#after ??= this.#putRight(outcome)
     return this.#after
   }
 
-  async #putRight(): Promise<void> {
+  async #putRight(outcome: EngineOutcome | undefined): Promise<void> {
     const log = this.#log
     const [replica, settings, owed] = [this.#replica, this.#settings, this.#owed]
     if (log === undefined || (replica.length === 0 && settings.length === 0 && owed === undefined)) return
     try {
       await this.#asked(async (server) => {
-        await startReplica(server, replica, log)
+        if (await this.#isElsewhere(server, outcome)) sayLeftStopped(replica, log)
+        else await startReplica(server, replica, log)
         await putTimeoutsBack(server, settings, log)
         if (owed !== undefined) await this.#wishes.debts?.paid(owed)
       })
@@ -132,6 +138,12 @@ export class FullBackupServerSide implements ServerSide {
       const { code } = error as Partial<BackupError>
       if (settings.length > 0) log.warn({ code, settings }, `the timeouts of the server are not put back yet: ${error}`)
     }
+  }
+
+  /** Whether another process makes a backup of this server now, and may count on a replica that stands still. */
+  async #isElsewhere(server: ServerConnection, outcome: EngineOutcome | undefined): Promise<boolean> {
+    if (outcome !== undefined) return outcome.failure?.code === 'JOB_BUSY'
+    return this.#owed === undefined && (await isCountedOn(server, this.#wishes.debts))
   }
 
   async #asked(work: (server: ServerConnection) => Promise<void>): Promise<void> {

@@ -197,15 +197,70 @@ describe('a full backup of a replica that its run has stopped', () => {
   })
 })
 
-test('is started by the next agent when the one that should was killed in the middle', async () => {
+test('is left to the backup that runs when another agent refuses a second one as busy', async () => {
   await stopped()
-  const bin = join(scratch, 'quiet')
-  const state = join(scratch, 'state')
+  const bin = join(scratch, 'holding')
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'mariadb-backup'), QUIET_PROGRAM.replace('exec', "echo 'holds the lock' >&2; exec"), {
+    mode: 0o755,
+  })
+  const options = [
+    '--engine',
+    'mariadb-backup',
+    '--socket',
+    replica.socket,
+    '--state-dir',
+    join(scratch, 'shared'),
+    '--log-level',
+    'debug',
+  ]
+  const environment = { PATH: `${bin}:/usr/bin:/bin` }
+  const [first, second] = [
+    await AgentProcess.start(options, { environment }),
+    await AgentProcess.start(options, { environment }),
+  ]
+  const client = await rawClient(first.port)
+  client.socket.write(requestOf076({ ...LOGIN, replication: '1' }))
+  await first.logged(({ msg }) => msg === 'engine said') // so it has the lock
+
+  for (const pairs of [{}, { 'mysql-wait-timeout': '100', 'must-set-mysql-timeouts': '1' }, { 'backup-level': '1' }]) {
+    const { ready, block } = await askAs076(second.port, { ...LOGIN, replication: '1', sid: 'second', ...pairs })
+    expect([ready, block.get('status')]).toEqual('backup-level' in pairs ? [true, 'SENDING'] : [false, 'FAILED'])
+    expect(await isRunning()).toBe(false)
+  }
+  await second.stop()
+  client.socket.resetAndDestroy() // a FIN alone is no end of it
+  await first.stop()
+
+  expect(second.logs.filter(({ msg }) => String(msg).startsWith('the replica is not started'))).toHaveLength(3)
+  await caughtUp()
+  expect(await isRunning()).toBe(true)
+})
+
+test.each<[string, (options: readonly string[]) => Promise<void>]>([
+  [
+    'agent, with a login of its own',
+    async (options) => {
+      const login = join(scratch, 'login.cnf')
+      writeFileSync(login, `[client]\nuser=${LOGIN.user}\npassword=${LOGIN.password}\n`, { mode: 0o600 })
+      const next = await AgentProcess.start([...options, '--defaults-file', login])
+      await next.stop()
+    },
+  ],
+  [
+    'incremental backup, with the login of its client',
+    async (options) => {
+      const next = await AgentProcess.start(options)
+      await askAs076(next.port, { ...LOGIN, 'backup-level': '1' })
+      await next.stop()
+    },
+  ],
+])('is started by the next %s, when the one that should was killed in the middle', async (what, start) => {
+  await stopped()
+  const bin = join(scratch, `quiet ${what}`)
+  const state = join(scratch, `state ${what}`)
   mkdirSync(bin)
   writeFileSync(join(bin, 'mariadb-backup'), QUIET_PROGRAM, { mode: 0o755 })
-  writeFileSync(join(scratch, 'login.cnf'), `[client]\nuser=${LOGIN.user}\npassword=${LOGIN.password}\n`, {
-    mode: 0o600,
-  })
   const options = ['--engine', 'mariadb-backup', '--socket', replica.socket, '--state-dir', state]
   const killed = await AgentProcess.start(options, { environment: { PATH: `${bin}:/usr/bin:/bin` } })
   const client = await rawClient(killed.port)
@@ -214,8 +269,7 @@ test('is started by the next agent when the one that should was killed in the mi
   await killed.stop('SIGKILL')
   expect(await isRunning()).toBe(false)
 
-  const next = await AgentProcess.start([...options, '--defaults-file', join(scratch, 'login.cnf')])
-  await next.stop()
+  await start(options)
 
   await caughtUp()
   expect(await isRunning()).toBe(true)
