@@ -1,15 +1,16 @@
 /**
  * A file that has its name only when it is whole.
  *
- *     FILE.part  ──write, write, …──▶  seal: fsync  ──▶  commit: rename ─▶ fsync of the directory  ──▶  FILE
+ *     FILE.part  ──write, write, …──▶  seal: fsync  ──▶  commit: link, or rename ─▶ fsync of the directory  ──▶  FILE
  *
- * Whatever happens before the rename leaves no FILE, and neither does a commit that throws.
+ * Whatever happens before that leaves no FILE, and neither does a commit that throws. A link, unlike a rename, replaces
+ * nothing: a FILE of somebody else that appears at the last moment stays.
  * A `FILE.part` that an earlier, killed run left behind is replaced; should that run still be
- * alive after all, it notices at its own rename that the name is no longer its file.
+ * alive after all, it notices before its own commit that the name is no longer its file.
  */
 
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
@@ -97,12 +98,12 @@ export class PartFile {
     if (this.#state === 'part') await this.seal()
     try {
       await this.#handle.close()
-      await rename(this.#partPath, this.#path)
+      await (this.#replace ? rename(this.#partPath, this.#path) : renameToFree(this.#partPath, this.#path))
       this.#state = 'renamed'
       await syncDirectory(dirname(this.#path))
       this.#state = 'committed'
     } catch (cause) {
-      throw cannotWrite(this.#path, cause)
+      throw cause instanceof BackupError ? cause : cannotWrite(this.#path, cause)
     }
   }
 
@@ -149,16 +150,33 @@ export const syncDirectory = async (path: string): Promise<void> => {
   }
 }
 
+/** What a file system without hard links, or a network one that hides them, says to a link. Source: link(2). */
+const LINKLESS: readonly unknown[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EACCES']
+
+/** A rename that replaces nothing. Where there are no links, only a last look stands before it. */
+const renameToFree = async (from: string, to: string): Promise<void> => {
+  try {
+    await link(from, to)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw existsAlready(to)
+    if (!LINKLESS.includes((cause as NodeJS.ErrnoException).code)) throw cause
+    await refuseExisting(to, false)
+    return await rename(from, to)
+  }
+  await unlink(from).catch(async (cause: unknown) => {
+    await unlink(to)
+    throw cause
+  })
+}
+
 const refuseExisting = async (path: string, replace: boolean): Promise<void> => {
   const found = await lstat(path).catch(ignoreMissing)
   if (found === undefined || (replace && found.isFile())) return
-  throw new BackupError(
-    'CLIENT_TARGET',
-    `${path} exists already`,
-    { path },
-    { hint: 'name another file, or move it away' },
-  )
+  throw existsAlready(path)
 }
+
+const existsAlready = (path: string): BackupError =>
+  new BackupError('CLIENT_TARGET', `${path} exists already`, { path }, { hint: 'name another file, or move it away' })
 
 const ignoreMissing = (error: NodeJS.ErrnoException): undefined => {
   if (error.code !== 'ENOENT') throw error

@@ -121,6 +121,19 @@ test('does not replace a file that appeared meanwhile', async () => {
   await file.discard()
 })
 
+test('does not replace a file that appeared after it was sealed', async () => {
+  const file = await PartFile.create(path)
+  await file.write(Buffer.from('whole'))
+  await file.seal()
+  writeFileSync(path, 'faster')
+
+  await expect(file.commit()).rejects.toMatchObject({ code: 'CLIENT_TARGET' })
+  await file.discard()
+
+  expect(readFileSync(path, 'utf8')).toBe('faster')
+  expect(existsSync(`${path}.part`)).toBe(false)
+})
+
 test('takes the place of what a killed run left behind', async () => {
   writeFileSync(`${path}.part`, 'left behind')
 
