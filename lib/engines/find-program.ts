@@ -4,7 +4,9 @@
 
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
+
+import { BackupError } from '../errors/index.ts'
 
 /**
  * Absolute path of the first program that is there and may be run.
@@ -19,6 +21,23 @@ export const findProgram = async (files: readonly string[], searchPath: string):
     }
   }
   return undefined
+}
+
+/**
+ * Absolute path of a program that somebody has named: by a path, which counts from our own working directory and no
+ * other, or by a bare name.
+ *
+ * @throws BackupError `ENGINE_NOT_FOUND`
+ */
+export const namedProgram = async (named: string, searchPath: string): Promise<string> => {
+  const path = named.includes('/') ? resolve(named) : await findProgram([named], searchPath)
+  if (path !== undefined && (await isProgram(path))) return path
+  throw new BackupError(
+    'ENGINE_NOT_FOUND',
+    `expected a program that can be run, found none: ${path ?? `${named}, on the PATH`}`,
+    { program: named },
+    { hint: 'name the file of mariadb-backup or xtrabackup, or leave it out to have it looked for' },
+  )
 }
 
 /** A relative directory in a search path means whatever the working directory is: it is passed over. */

@@ -20,7 +20,7 @@ export {
 export type { Filter, FilterEnd } from './filter.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
-export { type PrepareOrder, prepareBackup } from './prepare.ts'
+export { findPreparer, type PrepareOrder, prepareBackup } from './prepare.ts'
 export type {
   BinlogCoordinates,
   Engine,

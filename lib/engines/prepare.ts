@@ -18,6 +18,7 @@ import { BackupError } from '../errors/index.ts'
 import { startChild } from './child.ts'
 import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 import { findEngine } from './find-engine.ts'
+import { namedProgram } from './find-program.ts'
 import { MARIADB_WORDS } from './mariadb-words.ts'
 import { redactor } from './redaction.ts'
 import { StderrLines } from './stderr-lines.ts'
@@ -32,7 +33,7 @@ export interface PrepareOrder {
   readonly incrementDirectory?: string | undefined
   /** More increments will follow. */
   readonly isMoreToCome?: boolean | undefined
-  /** Absolute path; without it the program is looked for. */
+  /** Its path or name; without it the program is looked for. */
   readonly program?: string | undefined
   readonly searchPath?: string | undefined
   readonly signal: AbortSignal
@@ -62,7 +63,7 @@ export const prepareBackup = async (order: PrepareOrder): Promise<void> => {
   await checkOptionFile(optionFile)
   const increment = order.incrementDirectory === undefined ? undefined : resolve(order.incrementDirectory)
   if (increment !== undefined) await checkOptionFile(join(increment, 'backup-my.cnf'))
-  const program = order.program ?? (await findProgramOf(engine, directory, searchPath))
+  const program = await findPreparer({ ...order, directory })
 
   const lines = new StderrLines()
   const words = new WordsReader(engine === 'xtrabackup' ? XTRABACKUP_WORDS : MARIADB_WORDS, redactor(undefined))
@@ -115,12 +116,21 @@ const readAway = async (output: AsyncIterable<unknown>): Promise<void> => {
   }
 }
 
-const findProgramOf = async (
-  engine: PrepareOrder['engine'],
-  runtimeDirectory: string,
-  searchPath: string | undefined,
-): Promise<string> => {
-  const { identity } = await findEngine({ engine, runtimeDirectory, searchPath })
+/**
+ * The program that will prepare, as an absolute path: it works inside of the unpacked backup, where a relative one would
+ * be a file that came with it.
+ *
+ * @param directory any directory; the program is asked for its version there
+ * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`
+ */
+export const findPreparer = async ({
+  engine,
+  program,
+  searchPath,
+  directory,
+}: Pick<PrepareOrder, 'engine' | 'program' | 'searchPath' | 'directory'>): Promise<string> => {
+  if (program !== undefined) return namedProgram(program, searchPath ?? process.env['PATH'] ?? DEFAULT_SEARCH_PATH)
+  const { identity } = await findEngine({ engine, runtimeDirectory: directory, searchPath })
   if (identity.program === undefined) throw new Error(`bug: engine ${engine} without a program`)
   return identity.program
 }

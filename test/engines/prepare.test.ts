@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
 
@@ -46,6 +46,23 @@ describe('preparing a backup', () => {
       expect.stringMatching(/completed OK!$/),
     ])
   })
+
+  test('runs the program that a relative path means here, and not in the backup', async () => {
+    const directory = unpacked({ 'backup-my.cnf': OPTIONS })
+
+    const lines = await prepare(directory, { program: relative(process.cwd(), fixture('prepare-stand-in')) })
+
+    expect(lines).toContain('--prepare')
+  })
+
+  test.each(['./nowhere/mariadb-backup', 'no-such-program-anywhere', '/'])(
+    'says that %s is no program',
+    async (program) => {
+      await expect(prepare(unpacked({ 'backup-my.cnf': OPTIONS }), { program })).rejects.toMatchObject({
+        code: 'ENGINE_NOT_FOUND',
+      })
+    },
+  )
 
   test.each([
     [
