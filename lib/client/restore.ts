@@ -11,10 +11,12 @@
  */
 
 import { type ArchiveFacts, extractTar } from '../archive/index.ts'
+import { findPreparer } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type ArchiveFile, DigestedFile, openArchiveFile } from './archive-file.ts'
 import { checkBase } from './backup-chain.ts'
 import { verifyChain } from './chain-files.ts'
+import { IncrementDirectory } from './increment-directory.ts'
 import type { BackupProof, Receipt } from './receipt.ts'
 import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
 import { applyIncrements, checkUnchanged } from './restore-chain.ts'
@@ -77,7 +79,10 @@ export const restoreBackup = async (options: RestoreOptions): Promise<Restoratio
   const receipt = chain === undefined ? await receiptOf(files[0] as ArchiveFile, options) : chain[0]?.receipt
   const staging = await StagingDirectory.create(target)
   try {
-    const restored = await restoreInto(staging.path, { files, chain, receipt }, options, signal)
+    if (increments.length > 0) await new IncrementDirectory(target).refuseExisting()
+    const engine = chain?.[0]?.engine ?? receipt?.engine
+    const program = await preparerOf(engine, staging.path, options.program)
+    const restored = await restoreInto(staging.path, { files, chain, receipt }, { ...options, program }, signal)
     await staging.commit()
     return restored
   } catch (error) {
@@ -148,6 +153,16 @@ const restoreInto = async (
     proof: chain === undefined ? (receipt?.proof ?? 'archive') : weakestProof(chain),
     nextStep: nextStep(facts.engine, target),
   }
+}
+
+/** Looks for the program before hours of unpacking, where the engine is known by then. */
+const preparerOf = async (
+  engine: string | undefined,
+  directory: string,
+  program: string | undefined,
+): Promise<string | undefined> => {
+  if (engine !== 'mariadb-backup' && engine !== 'xtrabackup') return program
+  return findPreparer({ engine, program, directory })
 }
 
 /** What can be told before the archive is read. */

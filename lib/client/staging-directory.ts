@@ -39,7 +39,9 @@ export class StagingDirectory {
     } catch (cause) {
       const errno = (cause as NodeJS.ErrnoException).code ?? 'unknown'
       const hint =
-        errno === 'EEXIST' ? `an earlier run left it: remove ${path} first` : 'can you write to the directory above it?'
+        errno === 'EEXIST'
+          ? `an earlier run left it: remove ${path} first, unless that run is still at work`
+          : 'can you write to the directory above it?'
       throw new BackupError('CLIENT_TARGET', `cannot make ${path}: ${errno}`, { path, errno }, { cause, hint })
     }
     const staging = new StagingDirectory(target, path)

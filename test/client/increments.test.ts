@@ -11,6 +11,7 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -309,6 +310,32 @@ describe('a restore that ends in the middle', () => {
     expect(again.exitCode).toBe(7)
     expect(again.stderr).toContain('killed.part first')
   })
+
+  test.each([
+    ['a directory for increments that was left behind', {}, 'CLIENT_TARGET'],
+    ['a program that is not there', { program: '/nowhere/mariadb-backup' }, 'ENGINE_NOT_FOUND'],
+  ])(
+    'is refused before anything is unpacked: %s',
+    async (_, options, code) => {
+      const target = join(home, 'refused')
+      if (code === 'CLIENT_TARGET') mkdirSync(`${target}.part-increment`)
+      const stages: string[] = []
+
+      const restoring = restoreBackup({
+        file: archive('full'),
+        increments: [archive('first')],
+        target,
+        ...options,
+        onProgress: ({ stage }) => stages.push(stage),
+      })
+
+      await expect(restoring).rejects.toMatchObject({ code })
+      expect(stages).not.toContain('unpacking')
+      rmSync(`${target}.part-increment`, { recursive: true, force: true })
+      expect(leftovers('refused')).toEqual([])
+    },
+    60_000,
+  )
 
   test('leaves nothing at all when the backup program fails', async () => {
     const program = join(home, 'failing-program')
