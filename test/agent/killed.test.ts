@@ -168,13 +168,27 @@ test('a second signal cancels it', async () => {
   agent.signal('SIGTERM')
   await agent.logged('told to stop')
   agent.signal('SIGTERM')
-  await agent.ended
   client.socket.resume()
   const { bytes, ended } = await client.ended()
+  await agent.ended
 
   expect(ended).toBe('reset')
   expect(tarExitStatus(bytes)).not.toBe(0)
   expect(runs(child)).toBe(false)
+})
+
+test('a client that reads on only when the cancelled agent is gone has nothing that its tar takes', async () => {
+  const agent = await serve()
+  const client = await backupHeldAt(agent, 2 * MB)
+
+  agent.signal('SIGTERM')
+  await agent.logged('told to stop')
+  agent.signal('SIGTERM')
+  await agent.ended
+  client.socket.resume()
+  const { bytes } = await client.ended() // by a FIN where all that was sent was in the system's hands: PROTOCOL.md, "The exception"
+
+  expect(tarExitStatus(bytes)).not.toBe(0)
 })
 
 test('a wrong password is said in place of READY', async () => {
