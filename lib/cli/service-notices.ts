@@ -4,7 +4,8 @@
  *     READY=1 ─▶ WATCHDOG=1 … ─▶ RELOADING=1 ─▶ READY=1 ─▶ STOPPING=1
  *
  * A sign of life is given at half of the time it is waited for, and only when the agent has
- * shown one: an event loop that turns, and connections that are accepted. Without a service
+ * shown one: an event loop that turns, and connections that are accepted. What stops is not
+ * called ready again by a reload that ends too late. Without a service
  * manager all of this does nothing. Telling never fails: it is logged, once.
  */
 
@@ -25,6 +26,7 @@ export class ServiceNotices {
   #queue: Promise<void> = Promise.resolve()
   #watchdog: NodeJS.Timeout | undefined
   #hasFailed = false
+  #isStopping = false
 
   constructor(
     { notifySocket, watchdogMs }: Pick<ServiceEnvironment, 'notifySocket' | 'watchdogMs'>,
@@ -38,15 +40,16 @@ export class ServiceNotices {
   }
 
   ready(status: string): void {
-    this.#say('READY=1', statusWords(status))
+    if (!this.#isStopping) this.#say('READY=1', statusWords(status))
   }
 
   /** A reload begins; `ready` ends it. The time is what Type=notify-reload asks for: CLOCK_MONOTONIC, which is Node's. */
   reloading(): void {
-    this.#say('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+    if (!this.#isStopping) this.#say('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
   }
 
   stopping(status: string): void {
+    this.#isStopping = true
     this.#say('STOPPING=1', statusWords(status))
   }
 

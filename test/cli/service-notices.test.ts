@@ -44,6 +44,18 @@ test('everything is told in order', async () => {
   ])
 })
 
+test('an agent that stops is not called ready again by a reload that ends too late', async () => {
+  const { told, tell } = listener()
+  const notices = new ServiceNotices(MANAGER, silentLogger(), tell)
+
+  notices.stopping('bye')
+  notices.reloading()
+  notices.ready('again')
+  await notices.close()
+
+  expect(told).toEqual(['STOPPING=1 STATUS=bye'])
+})
+
 test('an agent that accepts nobody gives no sign of life, until it does again', async () => {
   const { told, tell, until } = listener()
   const notices = new ServiceNotices(MANAGER, silentLogger(), tell)
