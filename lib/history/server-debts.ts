@@ -35,7 +35,7 @@ export interface ServerDebt {
 
 /** One as it was found, and whether somebody is about to pay it. */
 export interface FoundDebt extends ServerDebt {
-  /** Its process is gone, or is ours and has no job of that server any more: it is to be paid. */
+  /** Its process is gone, or is ours and its job is over: it is to be paid. */
   readonly isLeft: boolean
 }
 
@@ -46,6 +46,8 @@ export class ServerDebts {
   readonly #directory: StateDirectory
   readonly #processes: ProcessTable
   readonly #process: ProcessIdentity
+  /** Servers that a job of this process owes something: their identities. */
+  readonly #running = new Set<string>()
 
   private constructor(directory: StateDirectory, processes: ProcessTable, process: ProcessIdentity) {
     this.#directory = directory
@@ -73,6 +75,7 @@ export class ServerDebts {
   async owe(debt: ServerDebt): Promise<boolean> {
     const path = this.#path(debt.server)
     const part = path.replace(/json$/, `${this.#process.pid}.part`)
+    let isThere = false
     try {
       const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants
       const file = await open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
@@ -83,14 +86,22 @@ export class ServerDebts {
         await file.close()
       }
       await link(part, path)
+      isThere = true
+      this.#running.add(debt.server)
       await this.#directory.sync()
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      if (isThere) this.over(debt.server) // nobody will pay it who thinks that it was not written
       throw fileFailure(`write ${path}`, error)
     } finally {
       await unlink(part).catch(() => undefined)
     }
+  }
+
+  /** The job that owes it is over, whether it could pay or not. */
+  over(server: string): void {
+    this.#running.delete(server)
   }
 
   /** @throws BackupError `HISTORY_*` */
@@ -129,9 +140,9 @@ export class ServerDebts {
       return undefined
     }
     const { process, ...debt } = found
-    // One of our own that nobody has paid: its job is over, because we run one at a time.
     const isOurs = process.pid === this.#process.pid && process.startTicks === this.#process.startTicks
-    return { ...debt, isLeft: isOurs || (await this.#processes.isGone(process)) }
+    if (isOurs) return { ...debt, isLeft: !this.#running.has(debt.server) }
+    return { ...debt, isLeft: await this.#processes.isGone(process) }
   }
 
   /** Of agents that were killed while they wrote one. */

@@ -137,6 +137,8 @@ export class FullBackupServerSide implements ServerSide {
       if (replica.length > 0) sayNotStarted(error, log)
       const { code } = error as Partial<BackupError>
       if (settings.length > 0) log.warn({ code, settings }, `the timeouts of the server are not put back yet: ${error}`)
+    } finally {
+      if (owed !== undefined) this.#wishes.debts?.over(owed)
     }
   }
 

@@ -67,7 +67,10 @@ export const putTimeoutsBack = async (
     const found = now[name as TimeoutName]
     if (found === during) await server.setGlobalTimeout(name as TimeoutName, before)
     else if (found !== before)
-      log.warn({ name, before, during, found }, 'a timeout of the server was changed meanwhile, and is left so')
+      log.warn(
+        { setting: name, before, during, found },
+        'a timeout of the server was changed meanwhile, and is left so',
+      )
   }
   log.info({ settings }, 'timeouts of the server put back')
 }

@@ -64,6 +64,16 @@ test('is left when its process is gone, and not while it lives', async () => {
   expect((await debts.of(DEBT.server))?.isLeft).toBe(true)
 })
 
+test('one of our own is left when its job is over, and not while that runs', async () => {
+  const debts = await ServerDebts.open(directory)
+  await debts.owe(DEBT)
+  expect(await debts.isAnyLeft()).toBe(false)
+
+  debts.over(DEBT.server)
+
+  expect((await debts.of(DEBT.server))?.isLeft).toBe(true)
+})
+
 test.each(['', 'no json', '{"v":2}', '{"v":1,"server":"s","settings":[{"name":1}],"replica":true}'])(
   'a file with %j in it is nothing, and goes',
   async (text) => {
