@@ -2,14 +2,14 @@
  * `npm run faults`: injects every fault of the matrix into the real programs, and counts what
  * must never be there.
  *
- *     npm run faults                      everything; less than half an hour
+ *     npm run faults                      everything; the better part of an hour
  *     npm run faults -- --quick           the same, a few of each
- *     npm run faults -- --only NAME …     some; --list names them
+ *     npm run faults -- --only NAME …     some, or some again; --list names them
  *     npm run faults -- --pause 20        seconds that a slow reader pauses (60)
  *     npm run faults -- --seed WORD       other random instants
  *
  * Ends with status 0 only when nothing was taken for complete that is not, nothing was left over, and everything came out as the
- * matrix says. A full run writes REPORT.md beside this file's source.
+ * matrix says. When every scenario has been run in full, at once or in pieces, REPORT.md is written beside this file's source.
  */
 
 import { writeFileSync } from 'node:fs'
@@ -19,6 +19,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
+import { KeptResults } from './kept-results.ts'
 import { askProduct, has } from './product.ts'
 import { printTable, type ScenarioResult, writeReport } from './report.ts'
 import { Bench, type Scenario } from './scenario.ts'
@@ -28,6 +29,7 @@ import { Tally } from './tally.ts'
 /** On disk and not in /tmp, which is memory on newer systems. */
 const PARENT = process.env['TMPDIR'] ?? '/var/tmp'
 const REPORT = fileURLToPath(new URL('../../../test/faults/REPORT.md', import.meta.url))
+const kept = new KeptResults(fileURLToPath(new URL('../../../coverage/faults', import.meta.url)))
 
 const { values } = parseArgs({
   options: {
@@ -96,10 +98,12 @@ async function runAll(scenarios: readonly Scenario[]): Promise<number> {
     }
     const seconds = (performance.now() - began) / 1000
     results.set(scenario, { scenario, tally, seconds })
+    if (!values.quick) kept.keep({ scenario, tally, seconds })
     const verdict = tally.isClean ? (tally.injections === 0 ? 'skipped' : 'clean') : 'NOT CLEAN'
     say(scenario.name, `${verdict}: ${tally.injections} injections, ${seconds.toFixed(0)} s`)
   }
 
+  if (values.only.length === 0 && !values.quick) kept.clear()
   try {
     const background: Promise<void>[] = []
     for (const scenario of scenarios.filter(({ beside }) => beside !== 'waiting')) {
@@ -114,8 +118,8 @@ async function runAll(scenarios: readonly Scenario[]): Promise<number> {
   }
   const all = scenarios.flatMap((scenario) => results.get(scenario) ?? [])
   process.stdout.write(`\n${printTable(all)}\n${((performance.now() - started) / 60_000).toFixed(1)} minutes\n`)
-  const isFull = values.only.length === 0 && !values.quick
-  const file = values.report ?? (isFull ? REPORT : undefined)
-  if (file !== undefined) writeFileSync(file, await writeReport(all, values.seed))
+  if (values.report !== undefined) writeFileSync(values.report, await writeReport(all, values.seed))
+  const whole = kept.all(SCENARIOS)
+  if (whole !== undefined && !values.quick) writeFileSync(REPORT, await writeReport(whole, values.seed))
   return all.every(({ tally }) => tally.isClean) ? 0 : 1
 }

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
+import { KeptResults } from './kept-results.ts'
 import { printTable, type ScenarioResult, writeReport } from './report.ts'
 import { spread, Tally } from './tally.ts'
 
@@ -75,4 +78,21 @@ test('a spread of durations names the middle, the tail and the longest', () => {
   expect(spread(durations)).toBe('p50 51 ms, p99 100 ms, most 100 ms (of 100)')
   expect(spread([12_345])).toBe('p50 12.3 s, p99 12.3 s, most 12.3 s (of 1)')
   expect(spread([])).toBe('none')
+})
+
+test('a result that is kept makes the same report later, when all the others are there', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kept-'))
+  const kept = new KeptResults(join(directory, 'results'))
+  const other = { ...GUILTY, scenario: { ...GUILTY.scenario, name: 'another' } }
+  const scenarios = [CLEAN.scenario, other.scenario]
+
+  kept.keep(CLEAN)
+  expect(kept.all(scenarios)).toBeUndefined()
+  kept.keep(other)
+  const all = kept.all(scenarios) ?? []
+  kept.clear()
+
+  expect(await writeReport(all, 'a seed')).toBe(await writeReport([CLEAN, other], 'a seed'))
+  expect(kept.all(scenarios)).toBeUndefined()
+  rmSync(directory, { recursive: true })
 })

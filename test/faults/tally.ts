@@ -58,6 +58,31 @@ export class Tally {
     this.notes.push(text)
   }
 
+  /** Everything, to be read back by `from`. */
+  toJSON(): {
+    readonly injections: number
+    readonly withServer: number
+    readonly charges: Partial<Record<Charge, readonly string[]>>
+    readonly notes: readonly string[]
+    readonly tables: readonly string[]
+    readonly skipped: readonly string[]
+  } {
+    const { notes, tables, skipped } = this
+    const charges = Object.fromEntries(this.#charges)
+    return { injections: this.#injections, withServer: this.#withServer, charges, notes, tables, skipped }
+  }
+
+  static from(kept: ReturnType<Tally['toJSON']>): Tally {
+    const tally = new Tally()
+    tally.#injections = kept.injections
+    tally.#withServer = kept.withServer
+    for (const [charge, what] of Object.entries(kept.charges)) tally.#charges.set(charge as Charge, [...what])
+    tally.notes.push(...kept.notes)
+    tally.tables.push(...kept.tables)
+    tally.skipped.push(...kept.skipped)
+    return tally
+  }
+
   skip(why: string): void {
     if (!this.skipped.includes(why)) this.skipped.push(why)
   }
