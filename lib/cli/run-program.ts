@@ -41,5 +41,8 @@ export const runProgram = async (
 const describe = (error: unknown): string => {
   if (!(error instanceof BackupError)) return `bug: ${error instanceof Error ? error.stack : String(error)}`
   const hint = error.hint === undefined ? '' : `\n  hint: ${error.hint}`
-  return `${error.message} [${error.code}]${hint}`
+  return inert(`${error.message} [${error.code}]${hint}`)
 }
+
+/** Names of files and words of an agent stand in it, and nothing but its own line breaks may move the cursor or turn text round. */
+const inert = (text: string): string => text.replace(/(?!\n)\p{C}/gu, '?')

@@ -313,6 +313,17 @@ describe('a stream without an end of its own that is cut', () => {
   })
 })
 
+test('a refusal in words that would turn a line round, or a name that would clear the screen, is printed without', async () => {
+  const server = await serving((socket) => socket.end('2\nstatus=FAILED\nmsg=no \u202egnp.exe\n\n'))
+
+  const refused = await run('backup-client', ['ping', `127.0.0.1:${portOf(server)}`])
+  const missing = await run('backup-client', ['verify', join(work, 'a\u001b[2Jb.tar')])
+
+  server.close()
+  expect(refused.stderr).toContain('the agent refused: no ?gnp.exe')
+  expect(missing.stderr).toContain('a?[2Jb.tar: ENOENT')
+})
+
 describe('a framed stream that is cut', () => {
   test.each([
     ['before its first frame', SENT.indexOf('\n\n', SENT.indexOf('SENDING')) + 2, 5, 'FRAME_TRUNCATED'],
