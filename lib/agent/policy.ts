@@ -88,11 +88,9 @@ export const decide = (
   if (isBinaryLogs && !hasServer) {
     throw new BackupError(
       'AGENT_NOT_SUPPORTED',
-      'incremental backups are not supported by this agent yet',
+      'this agent has no binary logs to send: its engine reads a directory',
       {},
-      {
-        hint: 'ask for a full one with backup-level=0',
-      },
+      { hint: 'ask for a full one with backup-level=0' },
     )
   }
   const sid = request.sid ?? makeSid()
