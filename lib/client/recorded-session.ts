@@ -104,9 +104,3 @@ export interface RecordedSession {
   readonly file?: string | undefined
   readonly steps: readonly SessionStep[]
 }
-
-/** The client's side of a session. */
-export const clientSteps = (session: RecordedSession): readonly SessionStep[] =>
-  session.steps.filter(({ kind }) => CLIENT_KINDS.has(kind))
-
-const CLIENT_KINDS: ReadonlySet<string> = new Set(['send', 'cut', 'pause', 'half-close', 'receipt'])

@@ -37,8 +37,6 @@ export interface FlowObservation {
   readonly moved?: boolean
 }
 
-export const DEFAULT_STALL_LIMITS: StallLimits = { lockedStallMs: 10_000, lockedWaitMs: 60_000, stallMs: 600_000 }
-
 export class StallGuard {
   readonly #limits: StallLimits
   readonly #nowMs: () => number
