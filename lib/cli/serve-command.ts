@@ -26,7 +26,7 @@ const SERVE_EXAMPLES = `
 Examples:
   backup-agent serve
       for the MariaDB or MySQL server of this host, to clients on this host
-  backup-agent serve --socket /run/mysqld/mysqld.sock --defaults-file /etc/backup-agent/login.cnf
+  backup-agent serve --socket /run/mysqld/mysqld.sock --defaults-file /etc/kv-backup-agent/login.cnf
       the login stays on this host; clients send none
   backup-agent serve --directory /srv/snapshot/mysql
       nothing installed: hands out a stopped server's directory

@@ -1,7 +1,7 @@
 /**
  * Reads the blocks with which an agent answers questions.
  *
- * Pure. Keys: PROTOCOL.md, "Questions".
+ * Pure. Keys: PROTOCOL.md, "Other actions".
  */
 
 import { type BackupPosition, type KvBlock, readPosition } from '../protocol/index.ts'

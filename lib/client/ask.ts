@@ -5,7 +5,7 @@
  *            └─▶ a block in place of READY: no, and why
  *
  * Each is a connection of its own. Only agents of protocol 0.77 know them.
- * Rules: PROTOCOL.md, "Questions".
+ * Rules: PROTOCOL.md, "Other actions".
  */
 
 import { setTimeout as delay } from 'node:timers/promises'

@@ -21,7 +21,7 @@ export interface LinkOptions extends DialOptions {
 /** An agent that was told the last word closes at once; one that does not is not waited for. */
 const FINISH_MS = 10_000
 
-const CUT_HINT = 'the agent resets the connection when a backup fails: its log says why'
+const CUT_HINT = 'the agent resets the connection when a backup fails or the agent is stopped: its log says why'
 
 export class AgentLink {
   /** May be changed at any time; counts from the next `next`. */

@@ -35,7 +35,7 @@ export const EXIT_MEANING: Readonly<Record<ExitStatus, string>> = {
   3: 'refused: the other side said no, and why',
   4: 'the backup failed on the database host; there is no backup',
   5: 'what arrived, or the file, is not a whole backup',
-  6: 'the network: nobody answered, or the connection was lost before the stream began',
+  6: 'the network: nobody answered, what answered is no agent, or nothing came any more',
   7: 'this machine: a disk, a directory or a permission',
   8: 'a backup program is missing, does not fit or could not prepare the backup',
   130: 'stopped by SIGINT (Ctrl-C); nothing final was left behind',
@@ -206,7 +206,10 @@ export const CATALOGUE = catalogue({
 
   // client: the asking side
   CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },
-  CLIENT_CUT: { exit: EXIT.incomplete, meaning: 'the connection broke in the middle of the stream' },
+  CLIENT_CUT: {
+    exit: EXIT.incomplete,
+    meaning: 'the connection broke before all of the answer or the stream was there',
+  },
   CLIENT_SILENCE: { exit: EXIT.network, meaning: 'the agent was silent for longer than the limit' },
   CLIENT_REFUSED: { exit: EXIT.refused, meaning: 'the agent refused the request' },
   CLIENT_BACKUP_FAILED: { exit: EXIT.failed, meaning: 'the agent said that the backup failed' },
