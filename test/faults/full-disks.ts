@@ -13,7 +13,7 @@ import type { AgentProcess } from '../rig/agent-process.ts'
 import { AgentHome } from './agent-home.ts'
 import { type ClientEnd, describeEnd, fetchOnce } from './client-run.ts'
 import { bugsIn } from './failing-engines.ts'
-import { holdBackup } from './held-backup.ts'
+import { holdBackup, isFailure } from './held-backup.ts'
 import { judgeArchive } from './judge-archive.ts'
 import { canUnshare, launchWithTmpfs } from './namespaces.ts'
 import type { Encoding } from './product.ts'
@@ -70,7 +70,7 @@ const fullSpool = async (bench: Bench, tested: TestedServer, encoding: Encoding)
   const end = await ask(bench, tested, agent, encoding, 'spool')
   tally.injected(1, { realServer: true })
   const received = await judgeArchive(end, {}, tally, context)
-  const failure = agent.logs.find(({ code }) => code !== undefined)
+  const failure = agent.logs.find(isFailure)
   // Where the redo log fits into memory nothing needs the spool.
   tally.expect(
     received !== undefined || DISK_CODES.includes(String(failure?.['code'])),
@@ -93,7 +93,7 @@ const fullSpill = async (bench: Bench, tested: TestedServer, encoding: Encoding)
   const end = await held.release()
   tally.injected(1, { realServer: true })
   const received = await judgeArchive(end, {}, tally, context)
-  const failure = agent.logs.find(({ code }) => code !== undefined)
+  const failure = agent.logs.find(isFailure)
   tally.expect(
     received !== undefined || DISK_CODES.includes(String(failure?.['code'])),
     `${context}: ${describeEnd(end)}, ${failure?.['code']}: ${failure?.msg}`,

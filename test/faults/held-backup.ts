@@ -43,4 +43,7 @@ export const holdBackup = async ({ agent, at, ...order }: HoldOrder): Promise<He
 
 /** The log line with which an agent gives a session up. */
 export const failureOf = (agent: AgentProcess, sid: string): Promise<LogLine> =>
-  agent.logged((line) => line['sid'] === sid && line['code'] !== undefined)
+  agent.logged((line) => line['sid'] === sid && isFailure(line))
+
+/** What is only worth knowing has a code too where an error is its reason. */
+export const isFailure = ({ code, level }: LogLine): boolean => code !== undefined && level !== 'info'

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AgentHome } from './agent-home.ts'
 import { ClientRun } from './client-run.ts'
 import { FaultProxy } from './fault-proxy.ts'
+import { isFailure } from './held-backup.ts'
 import { judgeArchive } from './judge-archive.ts'
 import { plainPipe } from './plain-pipe.ts'
 import type { Encoding } from './product.ts'
@@ -170,7 +171,7 @@ const throughAgent = async (bench: Bench, tested: TestedServer, reader: Reader, 
     const end = await client.ended
     bench.tally.injected(1, { realServer: true })
     const received = await judgeArchive(end, {}, bench.tally, context)
-    const failure = agent.logs.find(({ code }) => code !== undefined)
+    const failure = agent.logs.find(isFailure)
     return {
       complete: received !== undefined,
       why: received === undefined ? String(failure?.['code'] ?? end.said) : '',

@@ -19,6 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AgentHome } from './agent-home.ts'
 import { ClientRun } from './client-run.ts'
 import { FaultProxy, type ProxiedConnection } from './fault-proxy.ts'
+import { isFailure } from './held-backup.ts'
 import { judgeArchive } from './judge-archive.ts'
 import { plainPipe } from './plain-pipe.ts'
 import type { Encoding } from './product.ts'
@@ -185,7 +186,7 @@ const pausedClient = async (
     const end = await client.ended
     const { longest } = probes
     const received = await judgeArchive(end, {}, tally, context)
-    const failure = agent.logs.find(({ code }) => code !== undefined)
+    const failure = agent.logs.find(isFailure)
     checkRow(bench, { reader, stage, longest, usual, isComplete: received !== undefined, context })
     for (const lock of await tested.locksLeft(bench.goneWithinMs)) tally.charge('locks', `${context}: ${lock}`)
     return {

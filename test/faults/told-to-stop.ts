@@ -2,7 +2,7 @@
 
 import { AgentHome } from './agent-home.ts'
 import { describeEnd, fetchOnce } from './client-run.ts'
-import { holdBackup } from './held-backup.ts'
+import { holdBackup, isFailure } from './held-backup.ts'
 import { auditHistory } from './history-audit.ts'
 import { descendantsOf, runs, untilNone } from './host-look.ts'
 import { judgeArchive } from './judge-archive.ts'
@@ -73,7 +73,7 @@ const tryStop = async (bench: Bench, tested: TestedServer, stop: Stop, encoding:
     login: tested.login,
   })
   if (stop.signals === 2) agent.signal('SIGTERM')
-  if (!stop.goesOn) await agent.logged(({ code }) => code !== undefined)
+  if (!stop.goesOn) await agent.logged(isFailure)
   const end = await held.release()
   const { exitCode, killedBy } = await agent.ended
   tally.injected(1, { realServer: true })
