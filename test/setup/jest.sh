@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs Jest over what is built in dist/. Arguments go to Jest.
 #
-#   sh test/setup/jest.sh                                   everything, with coverage
+#   sh test/setup/jest.sh                                   everything
+#   sh test/setup/jest.sh --coverage                        everything, with coverage: twice the time
 #   sh test/setup/jest.sh test/protocol/version.test.ts     one file; sources' names work
 #   sh test/setup/jest.sh --coverage protocol               a part, with coverage
 #
@@ -11,8 +12,6 @@ set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/../.."
 PATH="$PATH:/usr/sbin:/sbin" # where Debian keeps mariadbd and xinetd
 export PATH
-
-[ $# -gt 0 ] || set -- --coverage
 
 # The built file of a test that is named by its source.
 for argument; do
