@@ -67,7 +67,7 @@ export class Agent {
     try {
       memory = await openMemory(settings.stateDirectory, log)
       const agent = new Agent(runtime, memory, settings, log)
-      agent.use(await agent.prepare(settings))
+      agent.use(await agent.makeReady(settings))
       return agent
     } catch (error) {
       await memory?.close()
@@ -81,7 +81,7 @@ export class Agent {
    *
    * @throws BackupError `ENGINE_*`: then the settings cannot be used
    */
-  async prepare(settings: Partial<AgentSettings>): Promise<Prepared> {
+  async makeReady(settings: Partial<AgentSettings>): Promise<Prepared> {
     const instances = await openInstances(settings, {
       runtimeDirectory: this.#runtime.path,
       lockDirectory: this.#stateDirectory,

@@ -147,7 +147,7 @@ class Listening {
   }
 
   async #reload(settings: Partial<AgentSettings>): Promise<void> {
-    const prepared = await this.#agent.prepare(settings)
+    const prepared = await this.#agent.makeReady(settings)
     const isElsewhere = !this.#isGiven && addressOf(settings) !== addressOf(this.#settings)
     // The new one first: while it cannot be opened the old one stays, and nobody finds a closed door in between.
     const opened = isElsewhere ? await openListener(this.#agent, settings, this.#log) : undefined
