@@ -12,17 +12,29 @@ import { JournalProcess } from '../history/processes.ts'
 let stdout = ''
 let stderr = ''
 
+/** A stream that takes every text, and says so: whoever prints waits for that. */
+const taking =
+  (take: (text: string) => void): typeof process.stdout.write =>
+  (text: string | Uint8Array, ...rest: unknown[]) => {
+    take(String(text))
+    const taken = rest.at(-1)
+    if (typeof taken === 'function') process.nextTick(taken as () => void)
+    return true
+  }
+
 beforeEach(() => {
   stdout = ''
   stderr = ''
-  jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text)
-    return true
-  })
-  jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    stderr += String(text)
-    return true
-  })
+  jest.spyOn(process.stdout, 'write').mockImplementation(
+    taking((text) => {
+      stdout += text
+    }),
+  )
+  jest.spyOn(process.stderr, 'write').mockImplementation(
+    taking((text) => {
+      stderr += text
+    }),
+  )
 })
 afterEach(() => {
   jest.restoreAllMocks()
