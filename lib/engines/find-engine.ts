@@ -68,9 +68,7 @@ export const findEngine = async (settings: EngineSettings): Promise<Engine> => {
 
 const proveProgram = async (name: ProgramName, program: string, settings: EngineSettings): Promise<Engine> => {
   const environment = cleanEnvironment(searchPathOf(settings), process.env['TZ'])
-  const ask = (question: string): Promise<ProbeAnswer> => probe(program, ['--no-defaults', question], environment)
-
-  const answer = await ask('--version')
+  const answer = await probe(program, ['--no-defaults', '--version'], environment)
   const version = parseProgramVersion(answer.text)
   if (answer.exitCode !== 0 || version?.name !== name) throw unusableError(name, program, answer)
   if (name === 'xtrabackup' && version.major < OLDEST_XTRABACKUP) {
@@ -83,7 +81,7 @@ const proveProgram = async (name: ProgramName, program: string, settings: Engine
   }
   const identity = { name, version: version.version, program }
   if (name === 'xtrabackup') return xtrabackupEngine(identity, settings)
-  return mariadbBackupEngine(identity, (await ask('--help')).text, settings)
+  return mariadbBackupEngine(identity, settings)
 }
 
 const unusableError = (name: ProgramName, program: string, { exitCode, problem, text }: ProbeAnswer): BackupError => {

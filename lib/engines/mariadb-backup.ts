@@ -2,7 +2,10 @@
  * The engine `mariadb-backup`: a running MariaDB server, backed up by MariaDB's own program.
  *
  * With `--stream` it writes no file of its own: neither `--target-dir` nor `--tmpdir` is
- * used (traced on 10.11.19), so neither is given. Words: `mariadb-words.ts`.
+ * used (traced on 10.11.19), so neither is given. Nor is `--startup-wait-timeout`: with it
+ * the program waits until not one query is running, whatever the query does (seen on
+ * 10.11.19), so a report of an hour would be the end of every backup. How long the locks
+ * may be waited for is watched by the room `jobs`. Words: `mariadb-words.ts`.
  */
 
 import { resolve } from 'node:path'
@@ -11,16 +14,11 @@ import { programEngine } from './backup-program.ts'
 import { MARIADB_WORDS } from './mariadb-words.ts'
 import type { Engine, EngineIdentity, EngineSettings } from './types.ts'
 
-/** A second backup of one server waits for the first without a word; a minute is enough for a slow FLUSH. */
-export const STARTUP_WAIT_SECONDS = 60
-
-/** @param help what the program says to `--help`: options that this version does not have are not given */
 export const mariadbBackupEngine = (
   identity: EngineIdentity & { readonly program: string },
-  help: string,
   settings: EngineSettings,
 ): Engine => {
-  const { socket, datadir, startupWaitSeconds = STARTUP_WAIT_SECONDS } = settings
+  const { socket, datadir } = settings
   const args = [
     '--backup',
     '--stream=xbstream',
@@ -28,7 +26,6 @@ export const mariadbBackupEngine = (
     '--parallel=1',
     ...(socket === undefined ? [] : [`--socket=${resolve(socket)}`]),
     ...(datadir === undefined ? [] : [`--datadir=${resolve(datadir)}`]),
-    ...(help.includes('--startup-wait-timeout') ? [`--startup-wait-timeout=${startupWaitSeconds}`] : []),
   ]
   return programEngine({ identity, vocabulary: MARIADB_WORDS, args, redoLogName: 'ib_logfile0' }, settings)
 }

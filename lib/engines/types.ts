@@ -35,8 +35,6 @@ export interface EngineSettings {
   readonly runtimeDirectory: string
   /** Where programs are looked for, in the form of `PATH`; without it the agent's own `PATH`. */
   readonly searchPath?: string | undefined
-  /** How long the engine may wait for its first lock when another backup of the server holds it. */
-  readonly startupWaitSeconds?: number | undefined
   /**
    * Where the lock of a server is when its data directory is not known: see `server-lock.ts`. The agents that
    * share it never back up one server at the same time.

@@ -140,7 +140,7 @@ describe('what a backup program is given', () => {
   }
 
   test('is the option file first, then options, all in whole words', async () => {
-    const { args } = await look({}, { socket: '/run/my server.sock', datadir: '/srv/database', startupWaitSeconds: 7 })
+    const { args } = await look({}, { socket: '/run/my server.sock', datadir: '/srv/database' })
 
     expect(args).toEqual([
       '--defaults-file=/dev/fd/3',
@@ -149,7 +149,6 @@ describe('what a backup program is given', () => {
       '--parallel=1',
       '--socket=/run/my server.sock',
       '--datadir=/srv/database',
-      '--startup-wait-timeout=7',
     ])
   })
 

@@ -102,7 +102,6 @@ export const installEngine = (directory: string, { output = WHOLE_XBSTREAM, afte
     `#!/bin/sh
 case " $* " in
   *' --version '*) echo 'mariadb-backup based on MariaDB server 10.11.19-MariaDB stand-in (x86_64)'; exit 0 ;;
-  *' --help '*) echo '  --startup-wait-timeout=#'; exit 0 ;;
 esac
 cat '${stream}'
 ${afterwards}

@@ -175,9 +175,10 @@ const pausedClient = async (
     })
     const connection = await proxy.next()
     if (reader.pauses) {
-      await untilStage(stage, connection, (wanted) =>
+      const reached = untilStage(stage, connection, (wanted) =>
         agent.logged(({ msg, stage: now }) => msg === 'engine stage' && now === wanted),
       )
+      await Promise.race([reached, client.ended]) // one that never gets there is no reason to wait for ever
       connection.toClient.pause()
       tally.injected(1, { realServer: true })
       await Promise.race([delay(bench.pauseSeconds * 1000), client.ended])
@@ -263,7 +264,11 @@ const untilStage = async (
     await logged(stage)
     return
   }
-  while (connection.toClient.forwarded < 10 * MB) await delay(5)
+  let isOver = false
+  void connection.closed.then(() => {
+    isOver = true
+  })
+  while (connection.toClient.forwarded < 10 * MB && !isOver) await delay(5)
 }
 
 /** A table in use is not copied before BLOCK_DDL. */

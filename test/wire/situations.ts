@@ -165,7 +165,6 @@ const standIn = (scratch: string, output: Buffer, words: string): string => {
 # Stands in for mariadb-backup in a test of the wire: some output, some words, exit status 1.
 case " $* " in
   *' --version '*) echo 'mariadb-backup based on MariaDB server 10.11.19-MariaDB debian-linux-gnu (x86_64)'; exit 0 ;;
-  *' --help '*) echo 'Options: --startup-wait-timeout=#'; exit 0 ;;
 esac
 cd '${programs}' || exit 2
 rm -f answered
