@@ -8,19 +8,36 @@ import { BackupError, type Facts } from '../errors/index.ts'
 import { type Answer, AnswerReader, type KvBlock, KvBlockParser } from '../protocol/index.ts'
 import type { AgentLink } from './request-link.ts'
 
-/** @throws BackupError `PROTOCOL_ANSWER_INVALID`, `PROTOCOL_TRUNCATED`; what `AgentLink.next` throws */
+/**
+ * @throws BackupError `CLIENT_UNANSWERED` when the connection is reset before the answer is there; `PROTOCOL_ANSWER_INVALID`,
+ *   `PROTOCOL_TRUNCATED`; what `AgentLink.next` throws
+ */
 export const readAnswer = async (link: AgentLink): Promise<Answer> => {
   const reader = new AnswerReader()
-  for (;;) {
-    const chunk = await link.next()
-    if (chunk === undefined) {
-      reader.end()
-      throw new Error('bug: an AnswerReader without an answer lets the end pass')
+  let ended: (() => void) | undefined
+  try {
+    for (;;) {
+      const chunk = await link.next()
+      if (chunk === undefined) {
+        reader.end()
+        throw new Error('bug: an AnswerReader without an answer lets the end pass')
+      }
+      ended ??= link.endsInTime('its answer')
+      const answer = reader.push(chunk)
+      if (answer !== undefined) return answer
     }
-    const answer = reader.push(chunk)
-    if (answer !== undefined) return answer
+  } catch (error) {
+    throw error instanceof BackupError && error.code === 'CLIENT_CUT' ? unanswered(link.where, error) : error
+  } finally {
+    ended?.()
   }
 }
+
+const unanswered = (where: string, cause: BackupError): BackupError =>
+  new BackupError('CLIENT_UNANSWERED', `${where} broke the connection off before it had answered`, cause.facts, {
+    cause,
+    hint: 'an agent drops connections when too many wait at its port, or after wrong logins from here: ask again later',
+  })
 
 /**
  * One more block behind an answer.
@@ -34,12 +51,18 @@ export const readBlock = async (
   first: Buffer,
 ): Promise<{ readonly block: KvBlock; readonly rest: Buffer } | undefined> => {
   const parser = new KvBlockParser()
-  for (let chunk: Buffer | undefined = first; chunk !== undefined; chunk = await link.next()) {
-    const parsed = parser.push(chunk)
-    if (parsed !== undefined) return parsed
+  let ended: (() => void) | undefined
+  try {
+    for (let chunk: Buffer | undefined = first; chunk !== undefined; chunk = await link.next()) {
+      const parsed = parser.push(chunk)
+      if (parsed !== undefined) return parsed
+      if (parser.started) ended ??= link.endsInTime('a block')
+    }
+    parser.end()
+    return undefined
+  } finally {
+    ended?.()
   }
-  parser.end()
-  return undefined
 }
 
 /** Deployed agents and ours begin their refusal of a newer client with these words. Source: PROTOCOL.md, "Versions". */

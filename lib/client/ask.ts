@@ -158,6 +158,7 @@ const ask = async (
   maxOthers = 0,
 ): Promise<{ readonly first: KvBlock; readonly others: readonly KvBlock[]; readonly milliseconds: number }> => {
   const asked = writeRequest(AGENT_PROTOCOL_VERSION, pairs)
+  let ended: (() => void) | undefined
   const link = await AgentLink.open({
     ...options,
     connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
@@ -171,6 +172,7 @@ const ask = async (
     if (isOlderAgent(answer)) throw tooOld(link.where)
     if (!answer.ready) throw refused(answer.block)
     const others: KvBlock[] = []
+    ended = link.endsInTime('its answer')
     for (let next = await readBlock(link, answer.rest); next !== undefined; next = await readBlock(link, next.rest)) {
       others.push(next.block)
       if (others.length > maxOthers) {
@@ -182,6 +184,7 @@ const ask = async (
     }
     return { first: answer.block, others, milliseconds: performance.now() - askedMs }
   } finally {
+    ended?.()
     link.close()
   }
 }

@@ -6,7 +6,9 @@
  *     finish(last words) ─▶ waits a little for the agent's end, and never throws
  *
  * Silence counts only while somebody waits in `next`: our own slow disk is not the agent's
- * silence, and neither is a time in which this process was stopped. At most what the socket holds is in memory; what is not asked for stays with the agent.
+ * silence, and neither is a time in which this process was stopped. Who says a byte now and then is not silent, so what an
+ * agent says before a stream has a time of its own. At most what the socket holds is in memory; what is not asked for
+ * stays with the agent.
  */
 
 import { BackupError } from '../errors/index.ts'
@@ -16,7 +18,12 @@ import { type DialOptions, dial, interrupted, type Socket } from './request-conn
 export interface LinkOptions extends DialOptions {
   /** How long the agent may be silent while we wait for it. */
   readonly silenceMs: number
+  /** How long it may take from the first byte of something it says to the last. */
+  readonly messageMs?: number
 }
+
+/** What an agent says leaves it in one go; the largest block there may be takes a kilobyte a second then. */
+const MESSAGE_MS = 60_000
 
 /** An agent that was told the last word closes at once; one that does not is not waited for. */
 const FINISH_MS = 10_000
@@ -30,15 +37,17 @@ export class AgentLink {
   readonly where: string
   readonly #socket: Socket
   readonly #signal: AbortSignal
+  readonly #messageMs: number
   readonly #chunks: AsyncIterator<Buffer>
   readonly #onAbort = (): void => this.#fail(interrupted(this.#signal))
   #failure: BackupError | undefined
 
-  private constructor(socket: Socket, { host, port, silenceMs, signal }: LinkOptions) {
+  private constructor(socket: Socket, { host, port, silenceMs, messageMs = MESSAGE_MS, signal }: LinkOptions) {
     this.#socket = socket
     this.#signal = signal
     this.where = `${host}:${port}`
     this.silenceMs = silenceMs
+    this.#messageMs = messageMs
     this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     socket.on('error', () => undefined) // whoever reads is told; a late one has nobody to be told
     signal.addEventListener('abort', this.#onAbort)
@@ -76,6 +85,17 @@ export class AgentLink {
     } finally {
       heard()
     }
+  }
+
+  /**
+   * The agent has begun to say something, and is to come to its end in time, however many bytes come in between.
+   *
+   * @returns what calls it off: it has
+   */
+  endsInTime(what: string): () => void {
+    const messageMs = this.#messageMs
+    const late = `the agent did not come to the end of ${what} within ${messageMs / 1000} s`
+    return runsOutAfter(messageMs, () => this.#fail(new BackupError('CLIENT_SILENCE', late, { messageMs })))
   }
 
   /** Everything that comes, to the end. @param first what was read already and belongs to it */

@@ -81,7 +81,7 @@ const FULL_BACKUP_FILE = 'backup/ZRM_LINKS/.'
 
 /**
  * @throws BackupError `CLIENT_CONNECT`, `CLIENT_REFUSED` (with the agent's own words), `CLIENT_BACKUP_FAILED`,
- *   `CLIENT_NO_STREAM`, `CLIENT_CUT`, `CLIENT_SILENCE`, `PROTOCOL_ANSWER_INVALID`, `CLIENT_INTERRUPTED`; whatever
+ *   `CLIENT_NO_STREAM`, `CLIENT_UNANSWERED`, `CLIENT_CUT`, `CLIENT_SILENCE`, `PROTOCOL_ANSWER_INVALID`, `CLIENT_INTERRUPTED`; whatever
  *   `checkFallback` throws
  */
 export const openStream = async (request: BackupRequest): Promise<OpenStream> => {

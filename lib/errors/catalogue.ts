@@ -70,7 +70,7 @@ export const CATALOGUE = catalogue({
   PROTOCOL_CONTROL_BYTE: { exit: EXIT.refused, meaning: 'a control byte (NUL, CR, …) in a line' },
   PROTOCOL_ENCODING_INVALID: { exit: EXIT.refused, meaning: 'a line is not valid UTF-8' },
   PROTOCOL_BLOCK_UNTERMINATED: { exit: EXIT.refused, meaning: 'no empty line where the block must end' },
-  PROTOCOL_TRUNCATED: { exit: EXIT.refused, meaning: 'the peer stopped in the middle of a message' },
+  PROTOCOL_TRUNCATED: { exit: EXIT.network, meaning: 'the peer stopped in the middle of a message' },
   PROTOCOL_TRAILING_BYTES: { exit: EXIT.refused, meaning: 'bytes after the end of the request' },
   PROTOCOL_VERSION_INVALID: { exit: EXIT.refused, meaning: 'the version is not three plain numbers' },
   PROTOCOL_VERSION_INCOMPATIBLE: { exit: EXIT.refused, meaning: 'the versions of client and agent do not fit' },
@@ -206,11 +206,15 @@ export const CATALOGUE = catalogue({
 
   // client: the asking side
   CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },
+  CLIENT_UNANSWERED: { exit: EXIT.network, meaning: 'the agent broke the connection off in place of an answer' },
   CLIENT_CUT: {
     exit: EXIT.incomplete,
     meaning: 'the connection broke before all of the answer or the stream was there',
   },
-  CLIENT_SILENCE: { exit: EXIT.network, meaning: 'the agent was silent for longer than the limit' },
+  CLIENT_SILENCE: {
+    exit: EXIT.network,
+    meaning: 'the agent was silent for longer than the limit, or did not come to the end of its answer',
+  },
   CLIENT_REFUSED: { exit: EXIT.refused, meaning: 'the agent refused the request' },
   CLIENT_BACKUP_FAILED: { exit: EXIT.failed, meaning: 'the agent said that the backup failed' },
   CLIENT_MISMATCH: { exit: EXIT.incomplete, meaning: 'what arrived is not what the agent says it sent' },

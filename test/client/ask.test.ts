@@ -247,9 +247,30 @@ test.each<[string, (options: AskOptions) => Promise<unknown>, Buffer, string, nu
   ['a second block where there is one', pingAgent, ready('OK', IDENTITY, jobBlock()), 'PROTOCOL_ANSWER_INVALID', 6],
   ['a verdict that is none', (o) => backupVerdict('s', o), ready('OK', VERDICT), 'PROTOCOL_ANSWER_INVALID', 6],
   ['something else than an agent', pingAgent, Buffer.from('HTTP/1.1 400 Bad Request\n'), 'PROTOCOL_ANSWER_INVALID', 6],
-  ['nothing at all', pingAgent, Buffer.alloc(0), 'PROTOCOL_TRUNCATED', 3],
+  ['nothing at all', pingAgent, Buffer.alloc(0), 'PROTOCOL_TRUNCATED', 6],
+  ['half an answer', pingAgent, ready('OK', IDENTITY).subarray(0, -1), 'PROTOCOL_TRUNCATED', 6],
 ])('refuses %s', async (_, ask, answer, code, exitStatus) => {
   await expect(ask(await answering(answer))).rejects.toMatchObject({ code, exitStatus })
+})
+
+test.each<[string, (options: AskOptions) => Promise<unknown>, Buffer]>([
+  ['before a byte', pingAgent, Buffer.alloc(0)],
+  ['in its first line', agentStatus, Buffer.from('REA')],
+  ['one byte before the end of its answer', (o) => backupVerdict('s', o), ready('OK', VERDICT).subarray(0, -1)],
+])('takes a connection that is broken off %s for no answer, whatever was asked', async (_, ask, said) => {
+  agent = await ScriptedAgent.start(async (caller) => {
+    await caller.request()
+    if (said.length === 0) caller.socket.resetAndDestroy()
+    else caller.socket.write(said, () => caller.socket.resetAndDestroy())
+  })
+
+  const asked = ask({ host: agent.host, port: agent.port })
+
+  // A reset that comes together with bytes may be told as an end.
+  await expect(asked).rejects.toMatchObject({
+    code: expect.stringMatching(said.length === 0 ? /^CLIENT_UNANSWERED$/ : /^(CLIENT_UNANSWERED|PROTOCOL_TRUNCATED)$/),
+    exitStatus: 6,
+  })
 })
 
 test('says what to do about an agent that is too old', async () => {

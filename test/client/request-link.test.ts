@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 
+import { readAnswer, readBlock } from '../../lib/client/agent-answer.ts'
 import { AgentLink } from '../../lib/client/request-link.ts'
-import { type Caller, ScriptedAgent, type Script } from './scripted-agent.ts'
+import { accepted, type Caller, ScriptedAgent, type Script } from './scripted-agent.ts'
 
 /** Like the end of a request: then the scripts go on. */
 const ASKED = Buffer.from('\n\n')
@@ -14,7 +15,12 @@ afterEach(async () => {
   await agent.close()
 })
 
-const linkTo = async (script: Script, silenceMs = 60_000, signal = new AbortController().signal): Promise<void> => {
+const linkTo = async (
+  script: Script,
+  silenceMs = 60_000,
+  signal = new AbortController().signal,
+  messageMs = 60_000,
+): Promise<void> => {
   agent = await ScriptedAgent.start(async (caller) => {
     await caller.request()
     await script(caller)
@@ -25,6 +31,7 @@ const linkTo = async (script: Script, silenceMs = 60_000, signal = new AbortCont
     connectMs: 10_000,
     keepHalfOpen: true,
     silenceMs,
+    messageMs,
     signal,
   })
   link.send(ASKED)
@@ -92,6 +99,56 @@ describe('a process that was stopped for longer than the agent may be silent', (
     beStopped(300)
 
     await expect(next).rejects.toMatchObject({ code: 'CLIENT_SILENCE' })
+  })
+})
+
+describe('an agent that says a byte now and then and never comes to an end', () => {
+  /** Silent for no longer than a turn of the event loop, until its client has gone. */
+  const dripping =
+    (...said: readonly (Buffer | string)[]): Script =>
+    async (caller) => {
+      const bytes = Buffer.concat(said.map((piece) => Buffer.from(piece)))
+      caller.say(bytes)
+      while (!caller.socket.destroyed && caller.socket.writable) {
+        caller.say('x')
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+  const late = { code: 'CLIENT_SILENCE', exitStatus: 6, facts: { messageMs: 300 } }
+
+  test('is given up in the first line of its answer', async () => {
+    await linkTo(dripping('READ'), 60_000, undefined, 300)
+
+    // Far from what a first line may be when the time is over.
+    await expect(readAnswer(link)).rejects.toMatchObject(late)
+  })
+
+  test('is given up in the block of its answer', async () => {
+    await linkTo(dripping('READY\n2\nstatus='), 60_000, undefined, 300)
+
+    await expect(readAnswer(link)).rejects.toMatchObject(late)
+  })
+
+  test('is given up in the block that follows', async () => {
+    await linkTo(dripping(accepted(), '3\nstatus='), 60_000, undefined, 300)
+
+    const { rest } = await readAnswer(link)
+
+    await expect(readBlock(link, rest)).rejects.toMatchObject(late)
+  })
+
+  test('is not blamed for the time before it begins', async () => {
+    await linkTo(
+      async (caller) => {
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        caller.say(accepted())
+      },
+      60_000,
+      undefined,
+      100,
+    )
+
+    expect((await readAnswer(link)).block.get('status')).toBe('ACCEPTED')
   })
 })
 
