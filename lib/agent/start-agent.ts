@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 
 import { type AgentSettings, DEFAULT_HOST, DEFAULT_PORT, PRODUCT } from '../config/index.ts'
 import type { EngineIdentity } from '../engines/index.ts'
+import { BackupError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { AGENT_PROTOCOL_VERSION } from '../protocol/index.ts'
 import { Agent } from './agent.ts'
@@ -37,7 +38,8 @@ export interface RunningAgent {
    * New connections get these settings, running backups keep theirs. The listener stays, unless `host` or `port` was
    * changed. `stateDirectory` is not taken over: the history is open for as long as the agent lives.
    *
-   * @throws BackupError `ENGINE_*`, `AGENT_LISTEN`: then everything stays as it was
+   * @throws BackupError `ENGINE_*`, `AGENT_LISTEN`, `JOB_DRAINING` when it was told to stop meanwhile: then everything
+   *   stays as it was
    */
   reload(settings: Partial<AgentSettings>): Promise<void>
 }
@@ -153,7 +155,7 @@ class Listening {
     const opened = isElsewhere ? await openListener(this.#agent, settings, this.#log) : undefined
     if (this.#stopped !== undefined) {
       opened?.close()
-      return
+      throw new BackupError('JOB_DRAINING', 'the agent is shutting down, and takes over no settings any more')
     }
     this.#settings = settings
     this.#agent.use(prepared)

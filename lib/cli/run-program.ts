@@ -28,8 +28,10 @@ export const runProgram = async (
   } catch (error) {
     // Help and version end this way too, with 0; commander has printed its own message.
     if (error instanceof CommanderError) {
-      await onFailure(new BackupError('CLI_USAGE', error.message.replace(/^error: /, '')))
-      return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+      const isAsked = error.exitCode === 0
+      const message = isAsked ? PRINTS_ONLY : error.message.replace(/^error: /, '')
+      await onFailure(new BackupError('CLI_USAGE', message))
+      return isAsked ? EXIT.ok : EXIT.usage
     }
     // Where nobody can be told, the status says it alone.
     await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
@@ -37,6 +39,9 @@ export const runProgram = async (
     return error instanceof BackupError ? error.exitStatus : EXIT.bug
   }
 }
+
+/** For whoever waits for more than a text: the client of an inetd. */
+const PRINTS_ONLY = 'expected a command that serves, found one that prints a help text or a version'
 
 const describe = (error: unknown): string => {
   if (!(error instanceof BackupError)) return `bug: ${error instanceof Error ? error.stack : String(error)}`

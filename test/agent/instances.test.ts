@@ -252,8 +252,10 @@ describe('settings that are read again', () => {
     const { port } = running
 
     const reloaded = running.reload({ host: '127.0.0.2', port: 0, engine: 'directory', directory: server('other') })
-    await Promise.all([running.stop(), reloaded])
+    const stopped = running.stop()
 
+    await expect(reloaded).rejects.toMatchObject({ code: 'JOB_DRAINING' }) // and whoever asked does not call it taken over
+    await stopped
     expect(running.port).toBe(port)
   })
 })
