@@ -13,12 +13,13 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 
-import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
+import { type AgentSettings, type ConnectionLimits, DEFAULT_SECONDS } from '../config/index.ts'
 import { type EngineIdentity, hostGuards } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type ServerDebts, WISH_SIGNAL } from '../history/index.ts'
 import type { BackupJob, JobMemory } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
+import { ConnectionGate, type Visitor } from './connection-gate.ts'
 import { Admissions, allOf, openInstances } from './instances.ts'
 import { openDebts, openMemory } from './open-memory.ts'
 import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
@@ -28,6 +29,7 @@ import { makeSessionContext } from './session-context.ts'
 /** Settings made ready to be used. */
 export interface Prepared {
   readonly context: SessionContext
+  readonly connections: Partial<ConnectionLimits>
   readonly drainSeconds: number
 }
 
@@ -37,6 +39,8 @@ export class Agent {
   readonly #admissions = new Admissions()
   readonly #hurry = new AbortController()
   readonly #log: Logger
+  /** Every connection passes there first. */
+  readonly gate: ConnectionGate
   /** Open for as long as the agent lives, whatever settings say later. */
   readonly #stateDirectory: string | undefined
   #debts: ServerDebts | undefined
@@ -53,6 +57,7 @@ export class Agent {
     this.#memory = memory
     this.#stateDirectory = settings.stateDirectory
     this.#log = log
+    this.gate = new ConnectionGate(log)
     setMaxListeners(0, this.#hurry.signal) // every session listens, and their number is bounded where they come from
     if (memory.state !== 'off') process.on(WISH_SIGNAL, this.#onWish)
   }
@@ -96,12 +101,14 @@ export class Agent {
       hurry: this.#hurry.signal,
       startedMs: this.#startedMs,
     })
-    return { context, drainSeconds: settings.seconds?.drain ?? DEFAULT_SECONDS.drain }
+    const { connections = {}, seconds } = settings
+    return { context, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }
   }
 
   /** From now on sessions get these settings; those that have begun keep theirs. Where the history is does not change. */
   use(prepared: Prepared): void {
     this.#current = prepared
+    this.gate.use(prepared.connections)
     const all = allOf(prepared.context.instances)
     for (const { name: instance, engine } of all) {
       const { name, version, program } = engine.identity
@@ -119,16 +126,24 @@ export class Agent {
     return this.#context.engine.identity
   }
 
-  /** Serves one connection. Resolves, and never rejects, when its session is over; its last bytes may be on their way. */
+  /**
+   * Serves one connection, unless it is dropped. Resolves, and never rejects, when its session is over; its last bytes
+   * may be on their way.
+   */
   async serve(socket: Socket): Promise<void> {
+    const visitor = this.gate.admit(socket)
+    if (visitor === undefined) return
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`
-    const session = serveSession(socket, peer, this.#context, this.#log.child({ peer })).finally(() =>
-      this.#sessions.delete(session),
-    )
+    const session = this.#serve(socket, visitor).finally(() => this.#sessions.delete(session))
     this.#sessions.add(session)
     await session
+  }
+
+  async #serve(socket: Socket, visitor: Visitor): Promise<void> {
+    if (!(await visitor.turn(this.#hurry.signal))) return
+    const peer = `${visitor.address}:${socket.remotePort ?? '?'}`
+    await serveSession(socket, peer, visitor, this.#context, this.#log.child({ peer }))
   }
 
   /** Cancels what runs now; its clients see a reset, or the end of a framed stream. */
@@ -184,6 +199,7 @@ export class Agent {
     await Promise.allSettled(this.#sessions)
     clearTimeout(unheard)
     for (const open of this.#sockets) open.destroySoon()
+    this.gate.close()
     await this.#memory.close()
     await this.#runtime.remove()
     process.off(WISH_SIGNAL, this.#onWish)

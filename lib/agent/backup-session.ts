@@ -30,7 +30,9 @@ import {
   writeReady,
   writeStatus,
 } from '../protocol/index.ts'
+import type { Visitor } from './connection-gate.ts'
 import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
+import { isWrongLogin } from './login-penalties.ts'
 import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { type Patience, resetWhenArrived, untilArrived } from './reset.ts'
@@ -77,6 +79,7 @@ export const serveBackup = async (
 class BackupSession {
   readonly #socket: Socket
   readonly #gone: AbortSignal
+  readonly #visitor: Visitor
   readonly #decision: StreamDecision
   readonly #context: SessionContext
   readonly #log: Logger
@@ -86,7 +89,7 @@ class BackupSession {
   #told: Told = 'nothing'
 
   constructor(
-    { socket, gone, peer }: Connection,
+    { socket, gone, peer, visitor }: Connection,
     decision: StreamDecision,
     context: SessionContext,
     log: Logger,
@@ -95,6 +98,7 @@ class BackupSession {
   ) {
     this.#socket = socket
     this.#gone = gone
+    this.#visitor = visitor
     this.#decision = decision
     this.#context = context
     this.#log = log
@@ -159,9 +163,11 @@ class BackupSession {
         this.#told = 'accepted'
       }
       await job.start()
+      if (this.#context.loginRequired) this.#visitor.loggedIn()
       if (this.#decision.encoding === 'framed') await this.#sendFrames()
       else await this.#sendPlain()
     } catch (error) {
+      if (isWrongLogin(error)) this.#visitor.failedLogin()
       await job.fail(error)
       // The server is free again, and that is remembered; only the connection is left to be ended.
       await this.#leave()
@@ -244,6 +250,7 @@ class BackupSession {
     const { hurry } = this.#context
     if (socket.destroyed) return
     socket.end(last)
+    this.#visitor.left(socket)
     await untilArrived(socket, this.#patience)
     if (socket.writableFinished) await finishedByPeer(socket, hurry)
     socket.destroy()

@@ -14,10 +14,11 @@ export interface ListenerOptions {
   readonly host: string
   /** TCP port; 0 lets the system choose. */
   readonly port: number
-  /** Connections at the same time; more are dropped at once. */
+  /** Connections at the same time; more are dropped at once, unseen. */
   readonly maxConnections: number
   onConnection(socket: Socket): void
-  onDropped(): void
+  /** @param address of the peer, where it is known */
+  onDropped(address: string | undefined): void
   /** Told, and not again for a minute, when the system could not hand over a connection: no descriptors, above all. */
   onTrouble(errno: string): void
 }
@@ -27,6 +28,8 @@ export interface Listener {
   readonly port: number
   /** False when it was closed, or somebody has waited to be accepted since it was asked last. */
   isAccepting(): Promise<boolean>
+  /** More connections than that are dropped from now on. */
+  limitTo(maxConnections: number): void
   /** Takes no new connections; those that are open go on. */
   close(): void
 }
@@ -46,7 +49,7 @@ export const makeServer = ({ maxConnections, onConnection, onDropped }: Connecti
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   })
   server.maxConnections = maxConnections
-  return server.on('connection', onConnection).on('drop', onDropped)
+  return server.on('connection', onConnection).on('drop', (peer) => onDropped(peer?.remoteAddress))
 }
 
 /** @throws BackupError `AGENT_LISTEN` */
@@ -60,15 +63,30 @@ export const listen = async (options: ListenerOptions): Promise<Listener> => {
   return listenerOf(server, address)
 }
 
-export const listenerOf = (server: Server, { address, port }: AddressInfo): Listener => {
+/** @param backlogOf how many wait to be accepted there */
+export const listenerOf = (
+  server: Server,
+  { address, port }: AddressInfo,
+  backlogOf: typeof acceptBacklog = acceptBacklog,
+): Listener => {
   let waited = 0
+  let came = 0
+  const count = (): void => {
+    came += 1
+  }
+  server.on('connection', count).on('drop', count)
   return {
     host: address,
     port,
     isAccepting: async () => {
-      const before = waited
-      waited = await acceptBacklog(address, port)
-      return server.listening && (before === 0 || waited === 0)
+      // In a flood somebody waits whenever it is looked; that is no reason to start a new agent.
+      const [before, hasAccepted] = [waited, came > 0]
+      came = 0
+      waited = await backlogOf(address, port)
+      return server.listening && (before === 0 || waited === 0 || hasAccepted)
+    },
+    limitTo: (maxConnections) => {
+      server.maxConnections = maxConnections
     },
     close: () => server.close(),
   }

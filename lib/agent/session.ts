@@ -22,8 +22,10 @@ import { type AgentRequest, type CopyRequest, readRequest, writeReady, writeStat
 import { serveBackup } from './backup-session.ts'
 import { serveBinaryLogs } from './binary-logs-session.ts'
 import { chooseInstance } from './choose-instance.ts'
+import type { Visitor } from './connection-gate.ts'
 import { DECIDE_NOTHING } from './ignored-keys.ts'
 import type { Instance, Instances } from './instances.ts'
+import { isWrongLogin } from './login-penalties.ts'
 import { monitorBlocks } from './monitor.ts'
 import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
@@ -70,30 +72,45 @@ export interface Connection {
   readonly gone: AbortSignal
   /** `192.0.2.7:51234` */
   readonly peer: string
+  readonly visitor: Visitor
 }
 
 /** Serves one connection to its end. */
-export const serveSession = async (socket: Socket, peer: string, agent: SessionContext, log: Logger): Promise<void> => {
-  const connection = { socket, peer, gone: whenGone(socket) }
+export const serveSession = async (
+  socket: Socket,
+  peer: string,
+  visitor: Visitor,
+  agent: SessionContext,
+  log: Logger,
+): Promise<void> => {
+  const connection = { socket, peer, visitor, gone: whenGone(socket) }
+  const answer = async (blocks: readonly Buffer[]): Promise<void> => {
+    const sent = finish(socket, blocks)
+    visitor.left(socket)
+    await sent
+  }
   let sid: string | undefined
   try {
-    const { version, block } = await receiveRequest(socket, agent.requestDeadlineMs, agent.hurry)
+    // From the first moment of the connection, which may have had to wait.
+    const leftMs = Math.max(agent.requestDeadlineMs - visitor.waitedMs, LEAST_REQUEST_MS)
+    const { version, block } = await receiveRequest(socket, leftMs, agent.hurry)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const request = readRequest(block, version)
-    log.info({ action: request.action, version: version.text }, 'request')
+    visitor.known()
+    if (visitor.mayLog('request')) log.info({ action: request.action, version: version.text }, 'request')
     const context = isForBackup(request) ? { ...agent, ...chooseInstance(request.pairs, agent.instances) } : agent
     if (isForBackup(request)) noteIgnored(request, log)
     const decision = decide(request, version, { ...context, hasServer: context.server !== undefined })
     sid = 'sid' in decision ? decision.sid : undefined
     switch (decision.kind) {
       case 'nothing':
-        await finish(socket, [writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid: decision.sid })])
+        await answer([writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid: decision.sid })])
         return
       case 'question':
-        await finish(socket, await answerQuestion(decision.question, context, peer))
+        await answer(await answerQuestion(decision.question, context, peer))
         return
       case 'monitor':
-        await finish(socket, monitorBlocks(await context.memory.all(), decision.wanted))
+        await answer(monitorBlocks(await context.memory.all(), decision.wanted))
         return
       case 'backup': {
         const serverSide = serverSideOf(decision, readServerWishes(request), context)
@@ -106,12 +123,21 @@ export const serveSession = async (socket: Socket, peer: string, agent: SessionC
         return
     }
   } catch (error) {
-    if (error instanceof BackupError)
+    if (isWrongLogin(error)) visitor.failedLogin()
+    if (!(error instanceof BackupError)) log.error({ err: error, sid }, 'bug in a session')
+    else if (visitor.mayLog(error.code)) {
       log.warn({ code: error.code, facts: error.facts, sid }, `refused: ${error.message}`)
-    else log.error({ err: error, sid }, 'bug in a session')
-    await refuse(socket, error, sid)
+    }
+    const told = refuse(socket, error, sid)
+    visitor.left(socket)
+    await told
+  } finally {
+    visitor.left(socket)
   }
 }
+
+/** Who had to wait for its turn has its request in the socket already. */
+const LEAST_REQUEST_MS = 1000
 
 /** Only these mean a server; the others of a run are answered without one. */
 const isForBackup = (request: AgentRequest): request is CopyRequest =>

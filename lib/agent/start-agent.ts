@@ -14,17 +14,15 @@ import { BackupError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { AGENT_PROTOCOL_VERSION } from '../protocol/index.ts'
 import { Agent } from './agent.ts'
+import type { ConnectionGate } from './connection-gate.ts'
 import { type ConnectionOptions, type Listener, listen } from './listener.ts'
 import { listenOnDescriptor } from './listener-inherited.ts'
-
-/** Strangers and monitors come and go beside the one backup; far more than that is a flood. */
-const MAX_CONNECTIONS = 256
 
 export interface RunningAgent {
   readonly host: string
   readonly port: number
   readonly engine: EngineIdentity
-  /** Whether connections are accepted; false also when somebody has waited since it was asked last. */
+  /** Whether connections are accepted; false also when somebody has waited since it was asked last, and nobody was. */
   isAccepting(): Promise<boolean>
   /**
    * Takes no new work, lets a running backup end, cancels it when `drainSeconds` are over. Until it has ended,
@@ -63,7 +61,7 @@ export const startAgent = async (
   const agent = await Agent.open(settings, log)
   const listeners: Listener[] = []
   try {
-    const options = { ...connectionsOf(log), onConnection: (socket: Socket) => void agent.serve(socket) }
+    const options = { ...connectionsOf(agent.gate, log), onConnection: (socket: Socket) => void agent.serve(socket) }
     for (const descriptor of descriptors) listeners.push(await listenOnDescriptor(descriptor, options))
     if (descriptors.length === 0) listeners.push(await openListener(agent, settings, log))
   } catch (error) {
@@ -159,6 +157,9 @@ class Listening {
     }
     this.#settings = settings
     this.#agent.use(prepared)
+    for (const listener of opened === undefined ? this.#listeners : [opened]) {
+      listener.limitTo(this.#agent.gate.hardLimit)
+    }
     if (opened === undefined) return
     this.#closeListeners()
     this.#listeners = [opened]
@@ -182,12 +183,13 @@ const addressOf = ({ host = DEFAULT_HOST, port = DEFAULT_PORT }: Partial<AgentSe
 
 const openListener = (agent: Agent, settings: Partial<AgentSettings>, log: Logger): Promise<Listener> => {
   const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings
-  return listen({ host, port, ...connectionsOf(log), onConnection: (socket) => void agent.serve(socket) })
+  const onConnection = (socket: Socket): void => void agent.serve(socket)
+  return listen({ host, port, ...connectionsOf(agent.gate, log), onConnection })
 }
 
 /** What is said of connections that cannot be served, whichever socket they come from. */
-export const connectionsOf = (log: Logger): Omit<ConnectionOptions, 'onConnection'> => ({
-  maxConnections: MAX_CONNECTIONS,
-  onDropped: () => log.warn({ maxConnections: MAX_CONNECTIONS }, 'connection dropped: too many at the same time'),
+export const connectionsOf = (gate: ConnectionGate, log: Logger): Omit<ConnectionOptions, 'onConnection'> => ({
+  maxConnections: gate.hardLimit,
+  onDropped: (address) => gate.droppedByListener(address),
   onTrouble: (errno) => log.warn({ errno }, 'the system hands over no connections; what runs goes on'),
 })

@@ -15,6 +15,7 @@ import type { EngineIdentity } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { Agent } from './agent.ts'
+import { ConnectionGate } from './connection-gate.ts'
 import type { InheritedDoor } from './inherited-door.ts'
 import { receiveRequest } from './receive-request.ts'
 import { refuse } from './send.ts'
@@ -41,7 +42,7 @@ export const startInherited = async (
 ): Promise<InheritedAgent> => {
   const agent = await Agent.open(settings, log)
   const serving = door.serve((socket) => agent.serve(socket), {
-    ...connectionsOf(log),
+    ...connectionsOf(agent.gate, log),
     idleMs: idleSeconds * 1000,
   })
   log.debug({ door: door.kind }, 'serving')
@@ -73,7 +74,12 @@ export const refuseAll = async (door: InheritedDoor, error: unknown): Promise<vo
     socket.resume()
     await refuse(socket, cannotStart(error), undefined)
   }
-  await door.serve(refuseOne, { ...connectionsOf(silentLogger()), idleMs: REFUSE_IDLE_MS }).catch(() => undefined)
+  const log = silentLogger()
+  const gate = new ConnectionGate(log)
+  const serveOne = async (socket: Socket): Promise<void> => {
+    if (gate.admit(socket) !== undefined) await refuseOne(socket)
+  }
+  await door.serve(serveOne, { ...connectionsOf(gate, log), idleMs: REFUSE_IDLE_MS }).catch(() => undefined)
 }
 
 const cannotStart = (error: unknown): unknown => {

@@ -94,7 +94,7 @@ const inWords = (bytes: readonly number[]): string => {
 }
 
 /** `fe80::1%eth0` -> 16 bytes. */
-const bytesOfVersion6 = (address: string): number[] => {
+export const bytesOfVersion6 = (address: string): number[] => {
   const [head = '', tail] = (address.split('%')[0] ?? '').split('::')
   const groups = (text: string): number[] =>
     text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))

@@ -48,6 +48,19 @@ export const DEFAULT_SECONDS = {
 
 export type Deadlines = Readonly<Record<keyof typeof DEFAULT_SECONDS, number>>
 
+/** How many connections there may be at the same time. */
+export interface ConnectionLimits {
+  /** In all. */
+  readonly all: number
+  /** From one source: an address, or a network of version 6. */
+  readonly perSource: number
+  /** Whose request is not there yet, or was answered. */
+  readonly unknown: number
+}
+
+/** Monitors and people come and go beside the one backup; far more than that is a flood. */
+export const DEFAULT_CONNECTIONS: ConnectionLimits = { all: 256, perSource: 64, unknown: 128 }
+
 /** Which server is backed up, and how. */
 export interface ServerSettings {
   readonly engine: EngineChoice
@@ -81,6 +94,7 @@ export interface AgentSettings extends ServerSettings {
   /** Where the history is. Left out: nothing is remembered beyond the life of the agent. */
   readonly stateDirectory?: string
   readonly seconds: Partial<Deadlines>
+  readonly connections?: Partial<ConnectionLimits>
   /** Servers that clients choose by name, beside the one described above; where that names none, they are all there are. */
   readonly instances?: Readonly<Record<string, Partial<ServerSettings>>>
   readonly allow?: AllowLists

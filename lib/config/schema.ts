@@ -13,6 +13,7 @@
 
 import { LOG_LEVELS, LOG_TARGET_FORM } from '../log/index.ts'
 import {
+  DEFAULT_CONNECTIONS,
   DEFAULT_HOST,
   DEFAULT_MEMORY_BYTES,
   DEFAULT_PORT,
@@ -24,7 +25,18 @@ import {
 } from './agent-settings.ts'
 import { ARGUMENTS, MATCH } from './option-set.ts'
 import { STATE_DIRECTORY_RULE } from './state-directory.ts'
-import { ADDRESS, bytesForm, FLAG, type Form, LOG_TARGET, oneOf, PATH, PATHS, secondsForm } from './value-forms.ts'
+import {
+  ADDRESS,
+  bytesForm,
+  CONNECTIONS,
+  FLAG,
+  type Form,
+  LOG_TARGET,
+  oneOf,
+  PATH,
+  PATHS,
+  secondsForm,
+} from './value-forms.ts'
 
 export interface Setting<Value> {
   readonly form: Form<Value>
@@ -63,6 +75,15 @@ const server = { scope: 'server' } as const
 export const SETTINGS = {
   listen: setting('<HOST:PORT>', ADDRESS, 'address to listen on; port 0 lets the system choose', {
     default: { host: DEFAULT_HOST, port: DEFAULT_PORT },
+  }),
+  connections: setting('<N>', CONNECTIONS, 'most connections at the same time', {
+    default: DEFAULT_CONNECTIONS.all,
+  }),
+  'connections-per-source': setting('<N>', CONNECTIONS, 'most of them from one address, or one /64 of IPv6', {
+    default: DEFAULT_CONNECTIONS.perSource,
+  }),
+  'connections-unknown': setting('<N>', CONNECTIONS, 'most of them without a request that is being served', {
+    default: DEFAULT_CONNECTIONS.unknown,
   }),
   engine: setting(
     '<NAME>',

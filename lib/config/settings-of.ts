@@ -23,6 +23,11 @@ export const settingsOf = ({ settings, instances, binlogDirectories, optionSets 
     memoryBytes: value('memory-bytes'),
     ...(value('history') ? { stateDirectory: value('state-dir') } : {}),
     seconds: secondsOf(settings),
+    connections: {
+      all: value('connections'),
+      perSource: value('connections-per-source'),
+      unknown: value('connections-unknown'),
+    },
     instances: Object.fromEntries(Object.entries(instances).map(([name, server]) => [name, serverOf(server)])),
     allow: { binlogDirectories: binlogDirectories.value },
     optionSets,

@@ -5,6 +5,7 @@
  *     address    127.0.0.1:25300            "127.0.0.1:25300"          127.0.0.1:25300
  *     bytes      1048576, 512M, 16GiB       1048576, "512M", "16GiB"   16.0 GiB
  *     seconds    300                        300                        300
+ *     count      256                        256                        256
  *     flag       true, false                true, false                true
  *     path       /var/tmp (option: tmp)     "/var/tmp"                 /var/tmp
  *     paths                                 ["/var/log/mysql"]         /var/log/mysql, …
@@ -62,18 +63,25 @@ const POWERS = ['', 'K', 'M', 'G', 'T']
 /** Timers of Node go no further than 24 days. */
 const MAX_SECONDS = 2_000_000
 
-export type CountUnit = 'bytes' | 'seconds'
+/** A process has so many descriptors at most where nobody has raised the kernel's own limit. Source: proc(5), fs.nr_open. */
+const MAX_CONNECTIONS = 1_000_000
 
-const maxOf = (unit: CountUnit): number => (unit === 'bytes' ? Number.MAX_SAFE_INTEGER : MAX_SECONDS)
+export type CountUnit = 'bytes' | 'seconds' | 'connections'
+
+const MAX_OF: Readonly<Record<CountUnit, number>> = {
+  bytes: Number.MAX_SAFE_INTEGER,
+  seconds: MAX_SECONDS,
+  connections: MAX_CONNECTIONS,
+}
 
 /** A whole number of something, within limits; bytes may carry K, M, G, T or KiB, MiB, GiB, TiB (powers of 1024). */
-export const readCount = (text: string, unit: CountUnit, min: number, max = maxOf(unit)): Reading<number> => {
+export const readCount = (text: string, unit: CountUnit, min: number, max = MAX_OF[unit]): Reading<number> => {
   const match = (unit === 'bytes' ? /^(\d{1,15})(?:([KMGT])(?:iB)?)?$/i : /^(\d{1,15})()$/).exec(text)
   const power = POWERS.indexOf((match?.[2] ?? '').toUpperCase())
   return checkCount(match === null ? Number.NaN : Number(match[1]) * 1024 ** power, unit, min, max)
 }
 
-const checkCount = (value: number, unit: CountUnit, min: number, max = maxOf(unit)): Reading<number> => {
+const checkCount = (value: number, unit: CountUnit, min: number, max = MAX_OF[unit]): Reading<number> => {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return { value }
   const example = unit === 'bytes' ? ', as in 512M or 16GiB' : ''
   return { problem: `expected a whole number of ${unit}, ${min} or more${example}` }
@@ -94,11 +102,15 @@ export const bytesForm = (min: number): Form<number> => ({
   show: formatBytes,
 })
 
-export const secondsForm = (min: number): Form<number> => ({
-  fromText: (text) => readCount(text, 'seconds', min),
-  fromFile: (value) => checkCount(typeof value === 'number' ? value : Number.NaN, 'seconds', min),
+const plainCountForm = (unit: CountUnit, min: number): Form<number> => ({
+  fromText: (text) => readCount(text, unit, min),
+  fromFile: (value) => checkCount(typeof value === 'number' ? value : Number.NaN, unit, min),
   show: String,
 })
+
+export const secondsForm = (min: number): Form<number> => plainCountForm('seconds', min)
+
+export const CONNECTIONS: Form<number> = plainCountForm('connections', 1)
 
 const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false }
 

@@ -201,6 +201,7 @@ export const CATALOGUE = catalogue({
   },
   AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
+  AGENT_CONNECTIONS: { exit: EXIT.network, meaning: 'connections were dropped: too many at the same time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
   AGENT_DESCRIPTOR: { exit: EXIT.usage, meaning: 'the socket that the agent was given is none it can serve' },
 

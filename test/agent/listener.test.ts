@@ -1,7 +1,8 @@
-import { Server } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, Server } from 'node:net'
 import { afterEach, expect, jest, test } from '@jest/globals'
 
-import { type Listener, type ListenerOptions, listen } from '../../lib/agent/listener.ts'
+import { type Listener, type ListenerOptions, listen, listenerOf } from '../../lib/agent/listener.ts'
 
 const listeners: Listener[] = []
 afterEach(() => {
@@ -42,4 +43,26 @@ test('a system that hands over no connections is said once, and ends nothing', a
   failToAccept()
 
   expect(said).toEqual(['EMFILE'])
+})
+
+test('who waits to be accepted whenever it is looked is a sign of death only when nobody is accepted meanwhile', async () => {
+  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  let waiting = 3
+  const listener = listenerOf(server, server.address() as AddressInfo, async () => waiting)
+  listeners.push(listener)
+  const accepted: boolean[] = []
+
+  accepted.push(await listener.isAccepting())
+  accepted.push(await listener.isAccepting())
+  const stranger = connect(port, '127.0.0.1')
+  await once(server, 'connection')
+  accepted.push(await listener.isAccepting())
+  accepted.push(await listener.isAccepting())
+  waiting = 0
+  accepted.push(await listener.isAccepting())
+
+  stranger.destroy()
+  expect(accepted).toEqual([true, false, true, false, true])
 })

@@ -18,6 +18,7 @@ const QUICK = [
   'cut-engine-output',
   'killed-processes',
   'lost-state',
+  'strangers',
 ]
 
 let scratch: string

@@ -15,6 +15,7 @@ import { redoOverrun } from './redo-overrun.ts'
 import type { Scenario } from './scenario.ts'
 import { serverFaults } from './server-faults.ts'
 import { slowReader } from './slow-reader.ts'
+import { strangers } from './strangers.ts'
 import { toldToStop } from './told-to-stop.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -30,6 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   serverFaults,
   toldToStop,
   neighbours,
+  strangers,
   fullDisks,
   lostState,
   fewResources,

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 import { agentStatus, fetchBackup } from '../../lib/client/index.ts'
 import { converse, rawClient } from '../rig/raw-client.ts'
+import { Strangers } from '../rig/strangers.ts'
 import { Xinetd } from '../rig/xinetd.ts'
 
 const PING = '0.77.0\n1\naction=ping\n\n'
@@ -29,6 +30,12 @@ beforeAll(async () => {
     { name: 'waiting', wait: true, args: ['inetd', '--wait', '--idle-seconds', `${IDLE_MS / 1000}`, ...args] },
     { name: 'staying', wait: true, args: ['inetd', '--wait', ...args] },
     { name: 'confused', wait: true, args: ['inetd', ...args] },
+    { name: 'helping', wait: true, args: ['inetd', '--help'] },
+    {
+      name: 'crowded',
+      wait: true,
+      args: ['inetd', '--wait', '--connections-unknown', '8', '--idle-seconds', `${IDLE_MS / 1000}`, ...args],
+    },
   ])
 })
 afterAll(async () => {
@@ -107,4 +114,22 @@ test('without --wait on a socket that listens: every client is told what is wron
     expect(bytes.toString()).toMatch(/^3\nstatus=FAILED\nmsg=the agent cannot start: expected a connection/)
     expect(bytes.toString()).toContain('code=AGENT_DESCRIPTOR\n')
   }
+})
+
+test('with a command that prints and ends: every client is told that it serves nobody', async () => {
+  const { bytes } = await converse(xinetd.port('helping'), PING)
+
+  expect(bytes.toString()).toMatch(/^3\nstatus=FAILED\nmsg=the agent cannot start: expected a command that serves/)
+})
+
+test('strangers take the places that the agent gives them, and nobody else is kept out', async () => {
+  const port = xinetd.port('crowded')
+  await converse(port, PING)
+  const strangers = await Strangers.come({ port, count: 100, sources: 1 })
+
+  const { bytes } = await converse(port, PING)
+
+  expect(bytes.toString()).toMatch(PONG)
+  await Promise.race(strangers.all.map(({ closed }) => closed))
+  await strangers.leave()
 })

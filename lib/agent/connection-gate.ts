@@ -1,0 +1,208 @@
+/**
+ * Who is let in, and who has to leave for it. Every connection of an agent passes here first.
+ *
+ *     accepted ─┬▶ all places, or all of its source, serve requests      dropped
+ *               ├▶ too many of its source wait after wrong logins        dropped
+ *               └▶ a stranger ─▶ known ─▶ answered, a stranger again     a Visitor
+ *                  └── too many? the oldest of the source with the most is sent away: victims.ts
+ *
+ * A newcomer is never turned away for a stranger's sake: a client of a backup says everything within milliseconds, and
+ * a stranger nothing. So whoever has waited longest leaves, and nobody before it was listened to once. A request that is
+ * being served is never touched.
+ *
+ * What is dropped gets a reset, and nothing is remembered of it but a count. The listening socket's own limit is
+ * the last line behind this one: see `hardLimit`. Rules: PROTOCOL.md, "Dropped connections"; README, "Strangers".
+ */
+
+import type { Socket } from 'node:net'
+
+import { type ConnectionLimits, DEFAULT_CONNECTIONS } from '../config/index.ts'
+import type { Logger } from '../log/index.ts'
+import { DoorLog, type DropReason } from './door-log.ts'
+import { LoginPenalties } from './login-penalties.ts'
+import { sourceOf } from './source-address.ts'
+import { chooseVictims } from './victims.ts'
+import { type Desk, Guest, Source, type Visitor } from './visitor.ts'
+
+export type { Visitor } from './visitor.ts'
+
+/**
+ * What may be accepted in one go, before anybody can leave: the queue of the listening socket. Source: the default of
+ * `backlog` in Node's `server.listen`.
+ */
+const ACCEPTED_AT_ONCE = 512
+
+/** Answers that nobody reads may take so much memory, together. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024
+
+/** The world as it is, unless a test says otherwise. */
+export interface GateSurroundings {
+  /** A monotonic clock, milliseconds. */
+  nowMs(): number
+  /** Calls once when everything that has come was looked at. Source: Node.js, "The event loop", "check". */
+  soon(call: () => void): void
+}
+
+const REAL: GateSurroundings = { nowMs: () => performance.now(), soon: (call) => void setImmediate(call) }
+
+export class ConnectionGate {
+  readonly #surroundings: GateSurroundings
+  readonly #log: DoorLog
+  readonly #penalties = new LoginPenalties()
+  readonly #sources = new Map<string, Source>()
+  #limits: ConnectionLimits = DEFAULT_CONNECTIONS
+  #arrivals = 0
+  #all = 0
+  #strangers = 0
+  #round = 0
+  #isTrimming = false
+
+  constructor(log: Logger, surroundings: GateSurroundings = REAL) {
+    this.#surroundings = surroundings
+    this.#log = new DoorLog(log)
+  }
+
+  /** From now on. Those that are there already leave when somebody else comes. */
+  use(limits: Partial<ConnectionLimits>): void {
+    this.#limits = { ...DEFAULT_CONNECTIONS, ...limits }
+  }
+
+  /** What a listening socket may accept: somebody who comes must be looked at before others leave for them. */
+  get hardLimit(): number {
+    return this.#limits.all + ACCEPTED_AT_ONCE
+  }
+
+  /** Connections that are open now, and those of them that are strangers. */
+  get counts(): { readonly all: number; readonly strangers: number } {
+    return { all: this.#all, strangers: this.#strangers }
+  }
+
+  /** Lets somebody in. @returns undefined when the connection was dropped */
+  admit(raw: Socket): Visitor | undefined {
+    raw.on('error', ignore) // until its session listens; it closes then
+    const name = sourceOf(raw.remoteAddress)
+    const source = this.#sources.get(name) ?? new Source(name)
+    if (this.#all - this.#strangers >= this.#limits.all || source.known >= this.#limits.perSource) {
+      return this.#refuse(raw, 'full', name)
+    }
+    const waitMs = this.#penalties.turn(name, this.#surroundings.nowMs())
+    if (waitMs === undefined) return this.#refuse(raw, 'penalised', name)
+    this.#arrivals += 1
+    const guest = new Guest(raw, source, { order: this.#arrivals, round: this.#round, waitMs }, this.#desk)
+    this.#sources.set(name, source)
+    source.waiting.add(guest)
+    this.#all += 1
+    this.#strangers += 1
+    raw.once('close', () => this.#forget(guest))
+    if (this.#excess() > 0 || this.#excessOf(source) > 0) this.#trimSoon()
+    return guest
+  }
+
+  /** The listening socket has dropped one by itself. */
+  droppedByListener(address: string | undefined): void {
+    this.#log.dropped('full', sourceOf(address))
+  }
+
+  /** Says what has been counted and was not said yet. */
+  close(): void {
+    this.#log.flush()
+  }
+
+  readonly #desk: Desk = {
+    isKnown: (guest) => {
+      if (!guest.source.waiting.delete(guest)) return
+      guest.source.known += 1
+      this.#strangers -= 1
+    },
+    isAnswered: (guest) => {
+      if (guest.isOver) return
+      if (!guest.isStranger) {
+        guest.source.known -= 1
+        guest.source.waiting.add(guest)
+        this.#strangers += 1
+      }
+      this.#limitUnread()
+      if (this.#excess() > 0) this.#trimSoon()
+    },
+    hasFailed: ({ source }) => this.#penalties.failed(source.name, this.#surroundings.nowMs()),
+    hasLoggedIn: ({ source }) => this.#penalties.forgive(source.name),
+    mayLog: (guest, what) => this.#log.mayWrite(what, !guest.isStranger),
+  }
+
+  #refuse(raw: Socket, reason: DropReason, source: string): undefined {
+    this.#log.dropped(reason, source)
+    raw.resetAndDestroy()
+    return undefined
+  }
+
+  #forget(guest: Guest): void {
+    if (guest.isOver) return
+    guest.isOver = true
+    const { source } = guest
+    if (source.waiting.delete(guest)) this.#strangers -= 1
+    else source.known -= 1
+    this.#all -= 1
+    if (source.known === 0 && source.waiting.size === 0) this.#sources.delete(source.name)
+  }
+
+  #evict(guest: Guest): void {
+    this.#log.dropped('evicted', guest.source.name)
+    this.#forget(guest)
+    guest.sendAway()
+  }
+
+  /** How many strangers are too many in all. */
+  #excess(): number {
+    const { all, unknown } = this.#limits
+    return Math.min(Math.max(this.#all - all, this.#strangers - unknown), this.#strangers)
+  }
+
+  /** How many of one source are. */
+  #excessOf({ known, waiting }: Source): number {
+    return Math.min(known + waiting.size - this.#limits.perSource, waiting.size)
+  }
+
+  #trimSoon(): void {
+    if (this.#isTrimming) return
+    this.#isTrimming = true
+    this.#surroundings.soon(() => {
+      this.#isTrimming = false
+      this.#trim()
+      this.#round += 1
+      // Those who came last are listened to once, and may have to leave then.
+      if (this.#excess() > 0 || [...this.#sources.values()].some((source) => this.#excessOf(source) > 0))
+        this.#trimSoon()
+    })
+  }
+
+  #trim(): void {
+    for (const source of [...this.#sources.values()]) {
+      const excess = this.#excessOf(source)
+      if (excess > 0) for (const guest of this.#listenedTo(source).slice(0, excess)) this.#evict(guest)
+    }
+    const crowds = [...this.#sources.values()].map((source) => ({
+      size: source.waiting.size,
+      candidates: this.#listenedTo(source),
+    }))
+    for (const guest of chooseVictims(crowds, this.#excess())) this.#evict(guest)
+  }
+
+  #listenedTo({ waiting }: Source): Guest[] {
+    return [...waiting].filter(({ round }) => round < this.#round)
+  }
+
+  /** Of answers that are not read the largest go first. */
+  #limitUnread(): void {
+    const unread = [...this.#sources.values()].flatMap(({ waiting }) =>
+      [...waiting].filter((one) => one.unreadBytes > 0),
+    )
+    let bytes = unread.reduce((sum, { unreadBytes }) => sum + unreadBytes, 0)
+    for (const guest of unread.sort((one, other) => other.unreadBytes - one.unreadBytes)) {
+      if (bytes <= MAX_UNREAD_BYTES) return
+      bytes -= guest.unreadBytes
+      this.#evict(guest)
+    }
+  }
+}
+
+const ignore = (): void => {}

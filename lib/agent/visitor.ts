@@ -1,0 +1,150 @@
+/**
+ * One connection that was let in, as its session sees it: what the gate is to know of it, and what it knows.
+ *
+ *     stranger ─▶ known: its request is being served ─▶ left: answered, and a stranger again
+ *                                                  └──▶ sent away: by a reset, wherever it was a stranger
+ *
+ * It counts nothing and decides nothing: that is the gate's.
+ */
+
+import type { Socket } from 'node:net'
+
+import type { Waiting } from './victims.ts'
+
+/** For as long as the connection lasts. */
+export interface Visitor {
+  /** Of the peer, as Node calls it. */
+  readonly address: string
+  /** How long it waited for its turn, milliseconds of its time for the request. */
+  readonly waitedMs: number
+  /** It was sent away, and its session need not tell anybody. */
+  readonly isDropped: boolean
+  /**
+   * Resolves when it may be served; with false when it has left meanwhile, or was sent away.
+   *
+   * @param hurry ends the waiting
+   */
+  turn(hurry: AbortSignal): Promise<boolean>
+  /** Its request is whole and it may ask this: it is not a stranger any more. */
+  known(): void
+  /** A token, or a login at the database, was wrong. */
+  failedLogin(): void
+  /** A login was proven right. */
+  loggedIn(): void
+  /**
+   * It has its answer, or the last bytes of it are on their way: nothing is owed to it.
+   *
+   * @param through what it was written to, where that is not the connection itself
+   */
+  left(through?: Outlet): void
+  /** Whether a line about it may be written; one that may not is counted. */
+  mayLog(what: string): boolean
+}
+
+/** What an answer leaves by. */
+export type Outlet = Pick<Socket, 'writableLength' | 'writableEnded' | 'destroy'>
+
+/** Where a guest's own word is taken: the gate. */
+export interface Desk {
+  isKnown(guest: Guest): void
+  isAnswered(guest: Guest): void
+  hasFailed(guest: Guest): void
+  hasLoggedIn(guest: Guest): void
+  mayLog(guest: Guest, what: string): boolean
+}
+
+export interface Arrival extends Waiting {
+  /** Of looking at all who wait; who came in this one was not listened to yet. */
+  readonly round: number
+  readonly waitMs: number
+}
+
+/** What there is of one source. */
+export class Source {
+  readonly name: string
+  /** How many of its requests are being served. */
+  known = 0
+  /** The others, in the order in which they came to wait. */
+  readonly waiting = new Set<Guest>()
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+export class Guest implements Visitor, Waiting {
+  readonly address: string
+  readonly source: Source
+  readonly order: number
+  readonly round: number
+  readonly waitedMs: number
+  /** It has left, or was sent away: the gate counts it no more. */
+  isOver = false
+  isDropped = false
+  readonly #raw: Socket
+  readonly #desk: Desk
+  #outlet: Outlet
+
+  constructor(raw: Socket, source: Source, { order, round, waitMs }: Arrival, desk: Desk) {
+    this.#raw = raw
+    this.#outlet = raw
+    this.address = raw.remoteAddress ?? '?'
+    this.source = source
+    this.order = order
+    this.round = round
+    this.waitedMs = waitMs
+    this.#desk = desk
+  }
+
+  get isStranger(): boolean {
+    return this.source.waiting.has(this)
+  }
+
+  /** Bytes of its answer that it has not taken. */
+  get unreadBytes(): number {
+    return this.#outlet.writableLength
+  }
+
+  turn(hurry: AbortSignal): Promise<boolean> {
+    if (this.waitedMs === 0 || this.isOver || hurry.aborted) return Promise.resolve(!this.isOver)
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        clearTimeout(timer)
+        this.#raw.off('close', settle)
+        hurry.removeEventListener('abort', settle)
+        resolve(!this.isOver && !this.#raw.destroyed)
+      }
+      const timer = setTimeout(settle, this.waitedMs)
+      this.#raw.once('close', settle)
+      hurry.addEventListener('abort', settle)
+    })
+  }
+
+  known(): void {
+    this.#desk.isKnown(this)
+  }
+
+  failedLogin(): void {
+    this.#desk.hasFailed(this)
+  }
+
+  loggedIn(): void {
+    this.#desk.hasLoggedIn(this)
+  }
+
+  left(through: Outlet = this.#outlet): void {
+    this.#outlet = through
+    this.#desk.isAnswered(this)
+  }
+
+  mayLog(what: string): boolean {
+    return !this.isDropped && this.#desk.mayLog(this, what)
+  }
+
+  /** What our system has taken of an answer arrives all the same; whoever has none gets a reset. */
+  sendAway(): void {
+    this.isDropped = true
+    if (this.#outlet.writableEnded && this.#outlet.writableLength === 0) this.#outlet.destroy()
+    else this.#raw.resetAndDestroy()
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Strangers at the port: a thousand that say nothing or a byte a second, from one address and from hundreds; floods;
+ * wrong logins. A real backup begins within a second and is whole, the agent stays small, and whoever waits
+ * is sent away in time.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { AgentProcess } from '../rig/agent-process.ts'
+import { rawClient } from '../rig/raw-client.ts'
+import { peakMebibytes } from '../rig/resident-memory.ts'
+import { Siege, sourceAddress, Stranger, Strangers } from '../rig/strangers.ts'
+import { AgentHome } from './agent-home.ts'
+import { describeEnd, fetchOnce } from './client-run.ts'
+import { bugsIn } from './failing-engines.ts'
+import { holdBackup } from './held-backup.ts'
+import { judgeArchive } from './judge-archive.ts'
+import type { Bench, Scenario } from './scenario.ts'
+import { spread } from './tally.ts'
+import { TestedServer } from './tested-server.ts'
+
+const STRANGERS = 1000
+
+/** Source: goal 7 of the fault matrix. */
+const MOST_MEBIBYTES = 100
+const START_WITHIN_MS = 1000
+const CLOSED_AFTER_MS = 10_000
+const CLOSED_TOLERANCE_MS = 1000
+
+const MEGABYTES = 60
+const HOLD_AT = 2_000_000
+
+export const strangers: Scenario = {
+  name: 'strangers',
+  fault: 'Slow-loris, idle flood; connection limit; wrong logins',
+  does: 'a thousand strangers, slow or silent, from one address and from hundreds, a flood of 5,000, wrong logins: a backup starts within 1 s more and completes, the agent takes less than 100 MB, whoever waits is closed after 10 s',
+  run: async (bench) => {
+    const tested = await TestedServer.start('strangers', { megabytes: MEGABYTES })
+    try {
+      for (const sources of bench.quick ? [250] : [1, 4, 250]) await besiege(bench, tested, sources)
+      await flood(bench, tested)
+      await wrongLogins(bench, tested)
+      if (!bench.quick) await outwait(bench, tested)
+    } finally {
+      await tested.discard()
+    }
+  },
+}
+
+/** A backup is asked for while strangers come again and again. */
+const besiege = async (bench: Bench, tested: TestedServer, sources: number): Promise<void> => {
+  const { tally } = bench
+  const context = `${STRANGERS} strangers from ${sources} addresses`
+  await withAgent(bench, tested, [], async (agent) => {
+    const times = bench.times(10, 1)
+    const before = await startsOf(agent, tested, times)
+    const siege = await Siege.lay({ port: agent.port, count: STRANGERS, sources, saying: '0.77.0\n30\nkey=' })
+    const during = await startsOf(agent, tested, times)
+    for (const encoding of bench.quick ? bench.product.encodings.slice(-1) : bench.product.encodings) {
+      const order = { address: agent.address, directory: bench.directory('run'), encoding, login: tested.login }
+      const end = await fetchOnce({ ...order, sid: `besieged-${encoding}` })
+      tally.injected(1, { realServer: true })
+      const received = await judgeArchive(end, {}, tally, context)
+      tally.expect(received !== undefined, `${context}, ${encoding}: there is no backup (${describeEnd(end)})`)
+    }
+    const peak = peakMebibytes(agent.pid)
+    await siege.raise()
+    tally.expect(peak < MOST_MEBIBYTES, `${context}: the agent took ${peak.toFixed(0)} MiB`)
+    tally.expect(agent.logs.length < 1000, `${context}: the log has ${agent.logs.length} lines`)
+    for (const what of ['acceptedMs', 'sendingMs'] as const) {
+      const [usual, besieged] = [before, during].map((starts) => starts.map((start) => start[what]))
+      const longerMs = Math.max(...(besieged ?? [])) - median(usual ?? [])
+      if (!bench.quick)
+        tally.expect(longerMs < START_WITHIN_MS, `${context}: ${what} is ${Math.round(longerMs)} ms more`)
+    }
+    tally.note(
+      `${context}: connected to SENDING ${spread(during.map(({ sendingMs }) => sendingMs))}, without them ${spread(before.map(({ sendingMs }) => sendingMs))}; to ACCEPTED ${spread(during.map(({ acceptedMs }) => acceptedMs))}; ${siege.came} connections; the agent took ${peak.toFixed(0)} MiB at most and wrote ${agent.logs.length} lines`,
+    )
+  })
+}
+
+interface Start {
+  /** From the first moment of connecting. */
+  readonly acceptedMs: number
+  readonly sendingMs: number
+}
+
+const startsOf = async (agent: AgentProcess, tested: TestedServer, times: number): Promise<Start[]> => {
+  const starts: Start[] = []
+  for (let time = 0; time < times; time += 1) starts.push(await startOf(agent, tested))
+  return starts
+}
+
+/** Asks for a backup, and goes when it begins. */
+const startOf = async (agent: AgentProcess, { login }: TestedServer): Promise<Start> => {
+  const startedMs = performance.now()
+  const client = await rawClient(agent.port)
+  client.socket.write(backupRequest(login.user, login.password))
+  await client.hasReceived('READY\n'.length)
+  const acceptedMs = performance.now() - startedMs
+  for (let bytes = 1; !client.received().includes('status=SENDING'); bytes = client.received().length + 1) {
+    const before = client.received().length
+    await client.hasReceived(bytes)
+    if (client.received().length === before) throw new Error(`no backup begins: ${client.received().toString()}`)
+  }
+  const sendingMs = performance.now() - startedMs
+  client.socket.resetAndDestroy()
+  await untilIdle(agent)
+  return { acceptedMs, sendingMs }
+}
+
+const backupRequest = (user: string, password: string): string =>
+  `0.77.0\n4\naction=copy from\nuser=${user}\npassword=${password}\nagent-stream-encoding=application/octet-stream\n\n`
+
+/** The agent has room for a backup again. */
+const untilIdle = async (agent: AgentProcess): Promise<void> => {
+  for (;;) {
+    const client = await rawClient(agent.port)
+    client.socket.write('0.77.0\n1\naction=status\n\n')
+    const { bytes } = await client.ended()
+    if (bytes.includes('jobs=0')) return
+    await delay(50)
+  }
+}
+
+/** Connections that come and go, thousands of them, while a backup is under way. */
+const flood = async (bench: Bench, tested: TestedServer): Promise<void> => {
+  const { tally } = bench
+  const context = 'a flood of 5,000 connections'
+  await withAgent(bench, tested, ['--spill-bytes', '0', '--memory-bytes', '1048576'], async (agent) => {
+    const encoding = bench.product.encodings.at(-1) ?? 'octet'
+    const directory = bench.directory('first')
+    const held = await holdBackup({ agent, encoding, sid: 'first', directory, login: tested.login, at: HOLD_AT })
+    for (let wave = 0; wave < 5; wave += 1) {
+      const crowd = await Strangers.come({ port: agent.port, count: 1000, sources: wave === 0 ? 1 : 200 })
+      await crowd.leave()
+    }
+    const end = await held.release()
+    tally.injected(1, { realServer: true })
+    const received = await judgeArchive(end, {}, tally, context)
+    tally.expect(received !== undefined, `${context}: the backup was touched (${describeEnd(end)})`)
+    const peak = peakMebibytes(agent.pid)
+    tally.note(`${context} during a backup: whole; the agent took ${peak.toFixed(0)} MiB at most`)
+  })
+}
+
+const GUESSERS = 40
+const GUESS_SECONDS = 20
+
+/** Wrong logins from one address, as fast as they are answered: few are tried, and another address is not delayed. */
+const wrongLogins = async (bench: Bench, tested: TestedServer): Promise<void> => {
+  const { tally } = bench
+  await withAgent(bench, tested, [], async (agent) => {
+    const before = await startsOf(agent, tested, 1)
+    const untilMs = performance.now() + bench.times(GUESS_SECONDS, 5) * 1000
+    const heard = { answered: 0, dropped: 0 }
+    const guess = async (): Promise<void> => {
+      while (performance.now() < untilMs) {
+        const stranger = await Stranger.come(agent.port, sourceAddress(0))
+        let said = ''
+        stranger.socket.on('data', (bytes) => (said += bytes))
+        if (!stranger.socket.destroyed) stranger.socket.write(backupRequest(tested.login.user, 'not this one'))
+        await stranger.closed
+        if (said.includes('ENGINE_LOGIN')) heard.answered += 1
+        else heard.dropped += 1
+        await delay(10)
+      }
+    }
+    const guessing = Promise.all(Array.from({ length: GUESSERS }, guess))
+    await agent.logged(({ code }) => code === 'AGENT_CONNECTIONS')
+    const during = await startsOf(agent, tested, 1)
+    await guessing
+    tally.injected(heard.answered + heard.dropped, { realServer: true })
+    const longerMs = Math.max(...during.map(({ sendingMs }) => sendingMs)) - median(before.map((one) => one.sendingMs))
+    if (!bench.quick)
+      tally.expect(longerMs < START_WITHIN_MS, `wrong logins: a start took ${Math.round(longerMs)} ms more`)
+    // A few for nothing, a few that were on their way when it was noticed, and then one a second at most.
+    const most = 10 + GUESS_SECONDS
+    tally.expect(heard.answered < most, `wrong logins: ${heard.answered} were tried in ${GUESS_SECONDS} s`)
+    tally.expect(heard.dropped > heard.answered, `wrong logins: only ${heard.dropped} were dropped`)
+    tally.note(
+      `${GUESSERS} clients with a wrong password from one address: ${heard.answered} tries, ${heard.dropped} dropped`,
+    )
+  })
+}
+
+/** Whoever is let in and says too little is closed after ten seconds, a byte a second or not. */
+const outwait = async (bench: Bench, tested: TestedServer): Promise<void> => {
+  const { tally } = bench
+  const room = String(STRANGERS + 100)
+  const options = ['--connections', room, '--connections-per-source', room, '--connections-unknown', room]
+  await withAgent(bench, tested, options, async (agent) => {
+    const crowd = await Strangers.come({ port: agent.port, count: STRANGERS, sources: 4, saying: '0.77.0\n' })
+    const drip = setInterval(() => {
+      for (const [at, { socket }] of crowd.open.entries()) if (at % 2 === 0) socket.write('x')
+    }, 1000)
+    const [start] = await startsOf(agent, tested, 1)
+    const peak = peakMebibytes(agent.pid)
+    const lasted = await Promise.all(crowd.all.map(({ closed }) => closed))
+    clearInterval(drip)
+    tally.injected(STRANGERS)
+    const wrong = lasted.filter((ms) => Math.abs(ms - CLOSED_AFTER_MS) > CLOSED_TOLERANCE_MS)
+    tally.expect(wrong.length === 0, `${wrong.length} strangers were not closed after 10 s but after ${spread(wrong)}`)
+    tally.expect(
+      peak < MOST_MEBIBYTES,
+      `${STRANGERS} strangers at the same time: the agent took ${peak.toFixed(0)} MiB`,
+    )
+    tally.note(
+      `${STRANGERS} strangers let in at the same time: closed after ${spread(lasted)}; a backup beside them sends after ${Math.round(start?.sendingMs ?? 0)} ms; the agent took ${peak.toFixed(0)} MiB at most`,
+    )
+  })
+}
+
+const withAgent = async (
+  bench: Bench,
+  tested: TestedServer,
+  options: readonly string[],
+  work: (agent: AgentProcess) => Promise<void>,
+): Promise<void> => {
+  const home = new AgentHome(bench.directory('home'), bench.product)
+  const agent = await home.start([...tested.engineOptions, ...options])
+  await work(agent)
+  const { exitCode, killedBy } = await agent.stop()
+  bench.tally.expect(exitCode === 0, `the agent ended with ${killedBy ?? exitCode}`)
+  for (const problem of bugsIn(agent)) bench.tally.charge('surprises', problem)
+  for (const name of home.leftovers()) bench.tally.charge('leftFiles', name)
+}
+
+const median = (numbers: readonly number[]): number =>
+  [...numbers].sort((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? 0
