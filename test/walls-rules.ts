@@ -23,6 +23,7 @@ export const LAYERS = {
   history: 2,
   config: 2,
   server: 2,
+  tokens: 2,
   jobs: 3,
   agent: 4,
   client: 4,

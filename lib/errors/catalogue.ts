@@ -200,12 +200,23 @@ export const CATALOGUE = catalogue({
     meaning: 'the request means a server that is not configured, or not one alone',
   },
   AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
+  AGENT_ACCESS_DENIED: { exit: EXIT.refused, meaning: 'the client has shown nothing by which it may ask' },
+  AGENT_ACCESS_ROLE: { exit: EXIT.refused, meaning: 'the role of the client does not allow what it asks for' },
+  AGENT_ACCESS_TOKENS: {
+    exit: EXIT.usage,
+    meaning: 'the file of tokens cannot be read or changed, or must not be trusted',
+  },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_CONNECTIONS: { exit: EXIT.network, meaning: 'connections were dropped: too many at the same time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
   AGENT_DESCRIPTOR: { exit: EXIT.usage, meaning: 'the socket that the agent was given is none it can serve' },
 
   // client: the asking side
+  CLIENT_TOKEN: { exit: EXIT.usage, meaning: 'the token for the agent is none, or mistyped' },
+  CLIENT_TOKEN_CLEAR: {
+    exit: EXIT.usage,
+    meaning: 'a token is not sent to another machine over a connection that is not encrypted',
+  },
   CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },
   CLIENT_UNANSWERED: { exit: EXIT.network, meaning: 'the agent broke the connection off in place of an answer' },
   CLIENT_CUT: {

@@ -1,6 +1,12 @@
 /** Door of the room `protocol`: the words on the wire. */
 
 export {
+  AGENT_TOKEN_KEY,
+  spellToken,
+  TOKEN_BYTES,
+  tokenProblem,
+} from './agent-token.ts'
+export {
   type AgentRequest,
   type BackupLevel,
   type CopyRequest,
