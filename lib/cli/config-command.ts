@@ -42,6 +42,7 @@ interface Report {
   readonly instances: Readonly<Record<string, readonly Line[]>>
   readonly allow: readonly Line[]
   readonly options: Readonly<Record<string, readonly Line[]>>
+  readonly roles: Readonly<Record<string, readonly Line[]>>
 }
 
 export const configCommand = (): Command =>
@@ -56,13 +57,14 @@ export const configCommand = (): Command =>
         json,
         stream: process.stdout,
         work: async () => reportOf(await configurationOf(command)),
-        asJson: ({ file, settings, instances, allow, options }) => ({
+        asJson: ({ file, settings, instances, allow, options, roles }) => ({
           status: 'OK',
           file: file ?? null,
           settings: asObject(settings),
           instances: eachAsObject(instances),
           allow: asObject(allow),
           options: eachAsObject(options),
+          roles: eachAsObject(roles),
         }),
         forPeople,
       }),
@@ -75,7 +77,7 @@ Examples:
   backup-agent config --config ./agent.toml --json | jq -r '.settings."spool-dir".value'`
 
 const reportOf = async (configuration: Configuration): Promise<Report> => {
-  const { file, settings, instances, binlogDirectories, optionSets } = configuration
+  const { file, settings, instances, binlogDirectories, optionSets, roles } = configuration
   const line = async (name: string, { value, source }: Known<unknown>, shown: string): Promise<Line> => ({
     name,
     shown: value === undefined ? '' : shown,
@@ -84,18 +86,22 @@ const reportOf = async (configuration: Configuration): Promise<Report> => {
   })
   const lines = (effective: Effective, keys: readonly SettingKey[]): Promise<Line[]> =>
     Promise.all(keys.map((key) => line(key, effective[key], show(key, effective[key].value))))
-  const ofSet = (name: string): Promise<Line[]> =>
-    Promise.all(
-      Object.entries(optionSets[name] ?? {}).map(([key, value]) =>
-        line(key, { value, source: { from: 'file', path: ['options', name, key] } }, [value].flat().join(' ')),
-      ),
-    )
+  /** Of a table that stands in the file alone: what it says, and nothing of what it leaves out. */
+  const ofTable =
+    (kind: 'options' | 'role', separator: string) =>
+    (name: string, table: object): Promise<Line[]> =>
+      Promise.all(
+        Object.entries(table).map(([key, value]) =>
+          line(key, { value, source: { from: 'file', path: [kind, name, key] } }, [value].flat().join(separator)),
+        ),
+      )
   return {
     file: file?.path,
     settings: await lines(settings, SETTING_KEYS),
     instances: await mapped(instances, (_, server) => lines(server, SERVER_KEYS)),
     allow: [await line('binlog-directories', binlogDirectories, binlogDirectories.value.join(', '))],
-    options: await mapped(optionSets, ofSet),
+    options: await mapped(optionSets, ofTable('options', ' ')),
+    roles: await mapped(roles, ofTable('role', ', ')),
   }
 }
 
@@ -127,12 +133,13 @@ const eachAsObject = (parts: Readonly<Record<string, readonly Line[]>>): Record<
 
 const HEADINGS = ['SETTING', 'VALUE', 'FROM']
 
-const forPeople = ({ file, settings, instances, allow, options }: Report): string => {
+const forPeople = ({ file, settings, instances, allow, options, roles }: Report): string => {
   const parts: [string, readonly Line[]][] = [
     ['', settings],
     ...titled('instance', instances),
     ['[allow]', allow],
     ...titled('options', options),
+    ...titled('role', roles),
   ]
   const rows = parts.flatMap(([title, lines]) => [
     ...(title === '' ? [] : [[], [title]]),

@@ -5,6 +5,7 @@
  */
 
 import type { OptionSet } from './option-set.ts'
+import type { Role } from './role.ts'
 
 /** Which program makes the backup; `auto` takes what is there. */
 export const ENGINE_CHOICES = ['auto', 'mariadb-backup', 'xtrabackup', 'directory'] as const
@@ -23,6 +24,8 @@ export const DEFAULT_SPILL_BYTES = 64 * 1024 * 1024 * 1024
 export const SPILL_MEMORY_BYTES = 16 * 1024 * 1024
 /** Not the usual temporary directory: that one is often memory, and small. Files there are unlinked as soon as they are open. */
 export const DEFAULT_SPOOL_DIRECTORY = '/var/tmp'
+/** Written by `backup-agent token`. Where it is missing there are no tokens. */
+export const DEFAULT_TOKENS_FILE = '/etc/kv-backup-agent/tokens'
 
 /** Deadlines, in seconds. Each has an option of its name, and an error code of its own. */
 export const DEFAULT_SECONDS = {
@@ -72,6 +75,11 @@ export interface ServerSettings {
   readonly defaultsFile?: string
   /** The server's data directory, where the backup program cannot learn it by itself. */
   readonly datadir?: string
+  /**
+   * The login is this host's business: that of the option file, or without one the agent's own user (unix_socket).
+   * What clients send is not used.
+   */
+  readonly hostLogin?: boolean
   /** Other sockets and option files by which clients mean this server. */
   readonly knownAs?: readonly string[]
 }
@@ -100,4 +108,8 @@ export interface AgentSettings extends ServerSettings {
   readonly allow?: AllowLists
   /** Sets of options for the backup program that clients choose by name. */
   readonly optionSets?: Readonly<Record<string, OptionSet>>
+  /** Who may ask what. Without any everybody may ask everything; with one, whoever has none is refused. */
+  readonly roles?: Readonly<Record<string, Role>>
+  /** Which token gives which role. Left out: there are no tokens. */
+  readonly tokensFile?: string
 }

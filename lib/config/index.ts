@@ -2,6 +2,8 @@
 
 export * from './agent-settings.ts'
 export type { Environment } from './environment.ts'
+export { suggestion } from './mistakes.ts'
+export { type IpAddress, isInNetwork, type Network, readIpAddress, readNetwork } from './network.ts'
 export { argumentProblem, type OptionSet } from './option-set.ts'
 export { PRODUCT, PRODUCT_VERSION } from './product.ts'
 export {
@@ -14,6 +16,7 @@ export {
   readConfiguration,
   type Source,
 } from './read-configuration.ts'
+export { MAIN_INSTANCE, type Role, ROLE_ACTIONS, type RoleAction } from './role.ts'
 export * from './schema.ts'
 export { settingsOf } from './settings-of.ts'
 export { defaultStateDirectory, ownStateDirectory, STATE_DIRECTORY_RULE } from './state-directory.ts'

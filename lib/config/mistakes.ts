@@ -18,6 +18,10 @@ export interface Mistake {
   readonly unknown?: { readonly name: string; readonly known: readonly string[] }
 }
 
+/** `; did you mean nightly?`, or nothing; for whoever finds a wrong name outside of a configuration. */
+export const suggestion = async (name: string, known: readonly string[]): Promise<string> =>
+  (await import('./nearest-name.ts')).didYouMean(name, known)
+
 /** @throws BackupError `CONFIG_INVALID`, with all of them, unless there are none */
 export const refuseMistakes = async (mistakes: readonly Mistake[]): Promise<void> => {
   if (mistakes.length === 0) return

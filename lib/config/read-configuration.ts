@@ -7,11 +7,13 @@
  * KV_BACKUP_AGENT_CONFIG names, else the usual one if it is there.
  */
 
+import { findRoleMistakes } from './check-roles.ts'
 import { findServerMistakes } from './check-servers.ts'
 import type { ConfigFile } from './config-file.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 import { type Mistake, refuseMistakes } from './mistakes.ts'
 import type { OptionSet } from './option-set.ts'
+import type { RoleValues } from './role.ts'
 import {
   CONFIG_VARIABLE,
   environmentName,
@@ -63,6 +65,7 @@ export interface Configuration {
   readonly instances: Readonly<Record<string, Effective>>
   readonly binlogDirectories: Known<readonly string[]>
   readonly optionSets: Readonly<Record<string, OptionSet>>
+  readonly roles: Readonly<Record<string, RoleValues>>
 }
 
 /** @throws BackupError `CONFIG_FILE`, `CONFIG_INVALID` with all mistakes */
@@ -97,8 +100,12 @@ export const readConfiguration = async (sources: ConfigurationSources): Promise<
     values.binlogDirectories === undefined
       ? known([], { from: 'default' })
       : known(values.binlogDirectories, { from: 'file', path: ['allow', 'binlog-directories'] })
-  const configuration = { file, settings, instances, binlogDirectories, optionSets: values.optionSets }
-  if (mistakes.length === 0) mistakes.push(...(await placed(file, findServerMistakes(configuration))))
+  const { optionSets, roles } = values
+  const configuration = { file, settings, instances, binlogDirectories, optionSets, roles }
+  if (mistakes.length === 0) {
+    const found = [...findServerMistakes(configuration), ...findRoleMistakes(configuration)]
+    mistakes.push(...(await placed(file, found)))
+  }
   await refuseMistakes(mistakes)
   return configuration
 }
@@ -111,7 +118,7 @@ const valueOfFile = (values: SettingValues, key: SettingKey, table: readonly str
   return known(key === 'state-dir' ? ownStateDirectory() : settingOf(key).default, { from: 'default' })
 }
 
-const NO_VALUES: FileValues = { values: {}, instances: {}, binlogDirectories: undefined, optionSets: {} }
+const NO_VALUES: FileValues = { values: {}, instances: {}, binlogDirectories: undefined, optionSets: {}, roles: {} }
 
 interface FileReading {
   readonly file: ConfigFile | undefined

@@ -12,6 +12,7 @@ import { object, optional, pipe as inTurn, rawTransform, record, safeParse, stri
 
 import { showWire } from '../protocol/index.ts'
 import type { OptionSet } from './option-set.ts'
+import type { RoleValues } from './role.ts'
 import { NAME, NAME_RULE, SETTINGS, type SettingValues, TABLES } from './schema.ts'
 import type { Form } from './value-forms.ts'
 
@@ -21,6 +22,7 @@ export interface FileValues {
   readonly instances: Readonly<Record<string, SettingValues>>
   readonly binlogDirectories: readonly string[] | undefined
   readonly optionSets: Readonly<Record<string, OptionSet>>
+  readonly roles: Readonly<Record<string, RoleValues>>
 }
 
 export interface FileMistake {
@@ -52,6 +54,7 @@ const FILE = object({
   allow: optional(tableSchema(TABLES.allow)),
   instance: optional(record(string(), tableSchema(TABLES['instance.*']))),
   options: optional(record(string(), tableSchema(TABLES['options.*']))),
+  role: optional(record(string(), tableSchema(TABLES['role.*']))),
 })
 
 /** Without a mistake the values are whole. */
@@ -63,9 +66,21 @@ export const checkFile = (table: Table): { readonly file: FileValues; readonly m
     const isSaid = mistakes.some((one) => one.path.every((key, at) => key === path[at]))
     if (!isSaid) mistakes.push({ path, message: `${path.at(-1)}: ${issue.message}` })
   }
-  const { allow = {}, instance = {}, options = {}, ...values } = (mistakes.length === 0 ? output : {}) as RawFile
+  const {
+    allow = {},
+    instance = {},
+    options = {},
+    role = {},
+    ...values
+  } = (mistakes.length === 0 ? output : {}) as RawFile
   mistakes.push(...optionSetMistakes(options))
-  const file = { values, instances: instance, binlogDirectories: allow['binlog-directories'], optionSets: options }
+  const file = {
+    values,
+    instances: instance,
+    binlogDirectories: allow['binlog-directories'],
+    optionSets: options,
+    roles: role,
+  }
   return { file, mistakes }
 }
 
@@ -73,9 +88,10 @@ type RawFile = SettingValues & {
   readonly allow?: { readonly 'binlog-directories'?: readonly string[] }
   readonly instance?: Readonly<Record<string, SettingValues>>
   readonly options?: Readonly<Record<string, OptionSet>>
+  readonly role?: Readonly<Record<string, RoleValues>>
 }
 
-const TABLE_NAMES = ['allow', 'instance', 'options'] as const
+const TABLE_NAMES = ['allow', 'instance', 'options', 'role'] as const
 
 const nameMistakes = (table: Table): FileMistake[] => {
   const known = [...Object.keys(SETTINGS), ...TABLE_NAMES]
@@ -94,7 +110,7 @@ const nameMistakes = (table: Table): FileMistake[] => {
 /** Names that every object of JavaScript has: a checker may pass over them. */
 const RESERVED = new Set(['constructor', 'prototype'])
 
-const namedTable = (kind: 'instance' | 'options', name: string, found: unknown): FileMistake[] => {
+const namedTable = (kind: 'instance' | 'options' | 'role', name: string, found: unknown): FileMistake[] => {
   const path = [kind, name]
   if (!isTable(found)) {
     return [

@@ -21,9 +21,11 @@ import {
   DEFAULT_SPILL_BYTES,
   DEFAULT_SPOOL_BYTES,
   DEFAULT_SPOOL_DIRECTORY,
+  DEFAULT_TOKENS_FILE,
   ENGINE_CHOICES,
 } from './agent-settings.ts'
 import { ARGUMENTS, MATCH } from './option-set.ts'
+import { ROLE_KEYS } from './role.ts'
 import { STATE_DIRECTORY_RULE } from './state-directory.ts'
 import {
   ADDRESS,
@@ -110,12 +112,21 @@ export const SETTINGS = {
     'data directory of the running server, where the backup program cannot ask it',
     server,
   ),
+  'host-login': setting(
+    '<BOOL>',
+    FLAG,
+    "true: the login is that of --defaults-file, or without one of the agent's own user (unix_socket), whatever clients send",
+    { ...server, default: false },
+  ),
   'known-as': setting(
     '<LIST>',
     PATHS,
     'other sockets and option files by which clients mean this server, see "Several servers"',
     { ...server, default: [], isFileOnly: true },
   ),
+  'tokens-file': setting('<FILE>', PATH, 'which tokens give which roles, as `backup-agent token` writes it', {
+    default: DEFAULT_TOKENS_FILE,
+  }),
   'spool-dir': setting('<DIR>', PATH, 'where parts wait whose size is not known yet (unlinked files)', {
     default: DEFAULT_SPOOL_DIRECTORY,
   }),
@@ -186,6 +197,7 @@ export const TABLES = {
     args: { form: ARGUMENTS, help: 'options for the backup program, each beginning with `--`' },
     match: { form: MATCH, help: 'what deployed clients send as `innobackupex-opts`, word for word, to mean this set' },
   },
+  'role.*': ROLE_KEYS,
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Pick<Setting<unknown>, 'form' | 'help'>>>>>
 
 /** What an operator may call an instance or a set of options. */

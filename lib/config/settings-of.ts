@@ -6,9 +6,16 @@
 
 import { type AgentSettings, DEFAULT_SECONDS, type Deadlines, type ServerSettings } from './agent-settings.ts'
 import type { Configuration, Effective } from './read-configuration.ts'
+import { roleOf } from './role.ts'
 import type { SettingKey } from './schema.ts'
 
-export const settingsOf = ({ settings, instances, binlogDirectories, optionSets }: Configuration): AgentSettings => {
+export const settingsOf = ({
+  settings,
+  instances,
+  binlogDirectories,
+  optionSets,
+  roles,
+}: Configuration): AgentSettings => {
   const value = <Key extends SettingKey>(key: Key): NonNullable<Effective[Key]['value']> => {
     const found = settings[key].value
     if (found === undefined || found === null) throw new Error(`bug: ${key} has no default`)
@@ -31,6 +38,8 @@ export const settingsOf = ({ settings, instances, binlogDirectories, optionSets 
     instances: Object.fromEntries(Object.entries(instances).map(([name, server]) => [name, serverOf(server)])),
     allow: { binlogDirectories: binlogDirectories.value },
     optionSets,
+    roles: Object.fromEntries(Object.entries(roles).map(([name, role]) => [name, roleOf(role)])),
+    tokensFile: value('tokens-file'),
   }
 }
 
@@ -44,6 +53,7 @@ const serverOf = (server: Effective): ServerSettings => {
     ...(defaultsFile === undefined ? {} : { defaultsFile }),
     ...(datadir.value === undefined ? {} : { datadir: datadir.value }),
     knownAs: server['known-as'].value ?? [],
+    ...(server['host-login'].value === true ? { hostLogin: true } : {}),
   }
 }
 
