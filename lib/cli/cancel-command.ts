@@ -5,20 +5,23 @@ import { Command } from 'commander'
 import { cancelBackup } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
 import { printable, runReported } from './report.ts'
+import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
 import { type Address, parseAddress } from './values.ts'
 
 export const cancelCommand = (): Command =>
-  new Command('cancel')
-    .description('stop the running backups of a session; returns when their programs are gone')
-    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-    .argument('<SID>', 'name of the session, as fetch or status show it')
-    .option('--json', 'print the result, or the failure, as JSON')
+  addTokenOptions(
+    new Command('cancel')
+      .description('stop the running backups of a session; returns when their programs are gone')
+      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+      .argument('<SID>', 'name of the session, as fetch or status show it')
+      .option('--json', 'print the result, or the failure, as JSON'),
+  )
     .addHelpText('after', EXAMPLES)
-    .action((address: Address, sid: string, { json = false }: { json?: boolean }) =>
+    .action((address: Address, sid: string, { json = false, ...flags }: { json?: boolean } & TokenFlags) =>
       runReported({
         json,
         stream: process.stdout,
-        work: (signal) => cancelBackup(sid, { ...address, signal }),
+        work: async (signal) => cancelBackup(sid, { ...address, ...(await readTokenOptions(flags)), signal }),
         asJson: (cancelled) => ({ status: 'OK', sid, cancelled }),
         forPeople: (cancelled) => `cancelled   ${cancelled} of session ${printable(sid)}\n`,
       }),

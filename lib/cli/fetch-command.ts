@@ -21,9 +21,10 @@ import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { incrementRows, PROOF_WORDS, packedRows, positionRows, type Row, runReported, table } from './report.ts'
+import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress, parseCompression, parseCount } from './values.ts'
 
-interface FetchOptions {
+interface FetchOptions extends TokenFlags {
   readonly user?: string
   readonly passwordFile?: string
   readonly out?: string
@@ -46,64 +47,69 @@ interface FetchOptions {
 }
 
 export const fetchCommand = (): Command =>
-  new Command('fetch')
-    .description('fetch a backup; a file or directory gets its name only when the backup is whole')
-    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-    .option('--user <U>', "database user; none when the agent's own login is used")
-    .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
-    .addOption(
-      new Option(
-        '--out <FILE>',
-        'write the archive here, and its receipt to FILE.receipt; - is standard output',
-      ).conflicts('extract'),
-    )
-    .option('--extract <DIR>', 'unpack into this directory, which is empty or does not exist')
-    .addOption(
-      new Option('--format <F>', "tar, or the backup program's own xbstream, unchanged")
-        .choices(['tar', 'xbstream'] satisfies ArchiveFormat[])
-        .default('tar'),
-    )
-    .addOption(
-      new Option(
-        '--encoding <E>',
-        'how the stream is dressed; only framed ends with the verdict of the agent (default: framed, octet from older agents)',
-      ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
-    )
-    .addOption(
-      new Option(
-        '--compress <C>',
-        'have it compressed on its way: gzip, pigz, zstd, lz4 or xz, with :LEVEL or not; it is decompressed here, unless FILE is named like a compressed one',
-      ).argParser(parseCompression),
-    )
-    .option('--keep-compressed', 'write it as it comes, compressed, also under another name or to a pipe')
-    .addOption(
-      new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
-        .choices(['0.77', '0.76'])
-        .default('0.77'),
-    )
-    .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
-    .option('--no-receipt', 'write no receipt')
-    .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
-    .option('--incremental-from <FILE>', 'only what has changed since this backup: its archive, or its receipt')
-    .addOption(
-      new Option('--incremental-lsn <N>', 'the same by where it ended, when the agent does not remember it').conflicts(
-        'incrementalFrom',
-      ),
-    )
-    .option('--instance <NAME>', "which of the agent's servers, where it has several")
-    .option('--sid <S>', 'name of the session; the agent makes one otherwise')
-    .addOption(
-      new Option(
-        '--silence-seconds <N>',
-        `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
-      ).argParser(parseCount('seconds', 1)),
-    )
-    .option('--json', 'print the receipt, or the failure, as JSON')
+  addTokenOptions(
+    new Command('fetch')
+      .description('fetch a backup; a file or directory gets its name only when the backup is whole')
+      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+      .option('--user <U>', "database user; none when the agent's own login is used")
+      .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
+      .addOption(
+        new Option(
+          '--out <FILE>',
+          'write the archive here, and its receipt to FILE.receipt; - is standard output',
+        ).conflicts('extract'),
+      )
+      .option('--extract <DIR>', 'unpack into this directory, which is empty or does not exist')
+      .addOption(
+        new Option('--format <F>', "tar, or the backup program's own xbstream, unchanged")
+          .choices(['tar', 'xbstream'] satisfies ArchiveFormat[])
+          .default('tar'),
+      )
+      .addOption(
+        new Option(
+          '--encoding <E>',
+          'how the stream is dressed; only framed ends with the verdict of the agent (default: framed, octet from older agents)',
+        ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
+      )
+      .addOption(
+        new Option(
+          '--compress <C>',
+          'have it compressed on its way: gzip, pigz, zstd, lz4 or xz, with :LEVEL or not; it is decompressed here, unless FILE is named like a compressed one',
+        ).argParser(parseCompression),
+      )
+      .option('--keep-compressed', 'write it as it comes, compressed, also under another name or to a pipe')
+      .addOption(
+        new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
+          .choices(['0.77', '0.76'])
+          .default('0.77'),
+      )
+      .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
+      .option('--no-receipt', 'write no receipt')
+      .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
+      .option('--incremental-from <FILE>', 'only what has changed since this backup: its archive, or its receipt')
+      .addOption(
+        new Option(
+          '--incremental-lsn <N>',
+          'the same by where it ended, when the agent does not remember it',
+        ).conflicts('incrementalFrom'),
+      )
+      .option('--instance <NAME>', "which of the agent's servers, where it has several")
+      .option('--sid <S>', 'name of the session; the agent makes one otherwise')
+      .addOption(
+        new Option(
+          '--silence-seconds <N>',
+          `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
+        ).argParser(parseCount('seconds', 1)),
+      )
+      .option('--json', 'print the receipt, or the failure, as JSON'),
+  )
     .addHelpText('after', EXAMPLES)
     .action(fetchAction)
 
 const EXAMPLES = `
 Examples:
+  backup-client fetch db1 --token-file ~/.backup-token --out db1.tar
+      where the agent knows its clients, and keeps the login of the database to itself
   backup-client fetch db1 --user backup --password-file ~/.backup-password --out db1.tar
   BACKUP_PASSWORD=... backup-client fetch db1:25300 --user backup --out - | zstd > db1.tar.zst
       in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail;
@@ -127,6 +133,7 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
   }
   // A user without a password is a user with an empty one, as with unix_socket.
   const password = (await readPassword(options.passwordFile)) ?? (user === undefined ? undefined : '')
+  const { token, tokenInClear } = await readTokenOptions(options)
   const path = 'file' in target ? target.file : 'directory' in target ? target.directory : undefined
   const kept =
     receiptFile === false ? undefined : (receiptFile ?? ('file' in target ? receiptPath(target.file) : undefined))
@@ -139,6 +146,8 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
         ...{
           user,
           password,
+          token,
+          tokenInClear,
           sid,
           instance,
           encoding,

@@ -1,7 +1,7 @@
 /**
  * `backup-client record`: plays a client's half against an agent and writes the session down.
  *
- * The password comes from a file or the environment and is never written.
+ * Password and token come from a file or the environment and are never written.
  */
 
 import { writeFile } from 'node:fs/promises'
@@ -14,12 +14,14 @@ import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { print } from './print.ts'
 import { withStopSignals } from './stop-signals.ts'
+import { readTokenOptions, TOKEN_VARIABLE } from './token.ts'
 import { type Address, parseAddress } from './values.ts'
 
 interface RecordOptions {
   readonly request: string
   readonly out: string
   readonly passwordFile?: string
+  readonly tokenFile?: string
   readonly hide: readonly string[]
   readonly digest?: true
 }
@@ -31,6 +33,7 @@ export const recordCommand = (): Command =>
     .requiredOption('--request <FILE>', 'what the client says: a session file, of which only the > lines count')
     .requiredOption('--out <FILE>', 'write the session here; - is standard output')
     .option('--password-file <F>', `file with what {password} stands for; else the environment's ${PASSWORD_VARIABLE}`)
+    .option('--token-file <F>', `file with what {token} stands for; else the environment's ${TOKEN_VARIABLE}`)
     .addOption(
       new Option('--hide <TEXT>', 'write {text} wherever the agent says this (a path, a host name); may be repeated')
         .default([])
@@ -42,10 +45,12 @@ export const recordCommand = (): Command =>
 const recordAction = async (address: Address, options: RecordOptions): Promise<void> => {
   const request = await readSession(options.request, parseRequestSession)
   const password = await readPassword(options.passwordFile)
+  const { token } = await readTokenOptions(options)
   const session = await withStopSignals((signal) =>
     recordSession(request, {
       ...address,
       password,
+      token,
       hide: options.hide,
       digest: options.digest,
       command: commandLine(options),

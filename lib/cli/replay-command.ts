@@ -6,10 +6,12 @@ import { DEFAULT_REPLAY_SILENCE_SECONDS, type Pieces, replaySession } from '../c
 import { DEFAULT_PORT } from '../config/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { runReported } from './report.ts'
+import { readTokenOptions, TOKEN_VARIABLE } from './token.ts'
 import { type Address, formatBytes, parseAddress, parseCount } from './values.ts'
 
 interface ReplayCommandOptions {
   readonly passwordFile?: string
+  readonly tokenFile?: string
   readonly pieces: Extract<Pieces, string>
   readonly silenceSeconds: number
   readonly json?: true
@@ -21,6 +23,7 @@ export const replayCommand = (): Command =>
     .argument('<FILE>', 'the session')
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
     .option('--password-file <F>', `file with what {password} stands for; else the environment's ${PASSWORD_VARIABLE}`)
+    .option('--token-file <F>', `file with what {token} stands for; else the environment's ${TOKEN_VARIABLE}`)
     .addOption(
       new Option('--pieces <HOW>', "how the client's bytes are cut")
         .choices(['recorded', 'whole', 'bytes'] satisfies Pieces[])
@@ -37,9 +40,10 @@ export const replayCommand = (): Command =>
         json: options.json ?? false,
         stream: process.stdout,
         work: async (signal) => {
-          const { passwordFile, pieces, silenceSeconds } = options
+          const { passwordFile, tokenFile, pieces, silenceSeconds } = options
           const password = await readPassword(passwordFile)
-          return replaySession(file, { ...address, password, pieces, silenceSeconds, signal })
+          const { token } = await readTokenOptions(tokenFile === undefined ? {} : { tokenFile })
+          return replaySession(file, { ...address, password, token, pieces, silenceSeconds, signal })
         },
         asJson: ({ sentBytes, answerLines, sid, stream }) => ({
           status: 'SAME',

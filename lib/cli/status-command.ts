@@ -5,19 +5,22 @@ import { Command } from 'commander'
 import { type AgentStatus, agentStatus, type RunningJob } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
 import { columns, printable, type Row, runReported, table } from './report.ts'
+import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress } from './values.ts'
 
 export const statusCommand = (): Command =>
-  new Command('status')
-    .description('show an agent and the backups that it makes now')
-    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-    .option('--json', 'print it, or the failure, as JSON')
+  addTokenOptions(
+    new Command('status')
+      .description('show an agent and the backups that it makes now')
+      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+      .option('--json', 'print it, or the failure, as JSON'),
+  )
     .addHelpText('after', EXAMPLES)
-    .action((address: Address, { json = false }: { json?: boolean }) =>
+    .action((address: Address, { json = false, ...flags }: { json?: boolean } & TokenFlags) =>
       runReported({
         json,
         stream: process.stdout,
-        work: (signal) => agentStatus({ ...address, signal }),
+        work: async (signal) => agentStatus({ ...address, ...(await readTokenOptions(flags)), signal }),
         asJson: (status) => ({ status: 'OK', ...status }),
         forPeople,
       }),

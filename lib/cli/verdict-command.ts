@@ -6,23 +6,29 @@ import { type BackupVerdict, backupVerdict } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
 import { EXIT, type ExitStatus } from '../errors/index.ts'
 import { binlogRows, printable, type Row, runReported, table } from './report.ts'
+import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress } from './values.ts'
 
+type VerdictFlags = { readonly wait?: boolean; readonly json?: boolean } & TokenFlags
+
 export const verdictCommand = (): Command =>
-  new Command('verdict')
-    .description("print the agent's verdict on the newest backup of a session")
-    .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-    .argument('<SID>', 'name of the session, as fetch or status show it')
-    .option('--wait', 'ask every second until the backup has ended')
-    .option('--json', 'print the verdict, or the failure, as JSON')
+  addTokenOptions(
+    new Command('verdict')
+      .description("print the agent's verdict on the newest backup of a session")
+      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+      .argument('<SID>', 'name of the session, as fetch or status show it')
+      .option('--wait', 'ask every second until the backup has ended')
+      .option('--json', 'print the verdict, or the failure, as JSON'),
+  )
     .addHelpText('after', HELP)
-    .action((address: Address, sid: string, { wait = false, json = false }: { wait?: boolean; json?: boolean }) =>
+    .action((address: Address, sid: string, { wait = false, json = false, ...flags }: VerdictFlags) =>
       runReported({
         json,
         stream: process.stdout,
-        work: (signal, line) =>
+        work: async (signal, line) =>
           backupVerdict(sid, {
             ...address,
+            ...(await readTokenOptions(flags)),
             wait,
             signal,
             onRunning: (verdict) => line.show(runningText(verdict)),

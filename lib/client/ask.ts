@@ -25,8 +25,9 @@ import {
 } from './ask-blocks.ts'
 import { interrupted } from './request.ts'
 import { AgentLink } from './request-link.ts'
+import { checkToken, type TokenOptions, tokenPairs } from './token-pairs.ts'
 
-export interface AskOptions {
+export interface AskOptions extends TokenOptions {
   readonly host: string
   readonly port: number
   readonly connectSeconds?: number | undefined
@@ -54,6 +55,8 @@ export interface Ping extends AgentIdentity {
 /**
  * Is an agent there?
  *
+ * Everybody may: a token is not needed, and not sent.
+ *
  * @throws BackupError `CLIENT_CONNECT`, `CLIENT_SILENCE`, `CLIENT_REFUSED` when it is older than protocol 0.77
  * @example
  *   import { pingAgent } from 'kv-backup-agent'
@@ -62,7 +65,7 @@ export interface Ping extends AgentIdentity {
  *   console.log(`${agent} answers within ${roundTripMs} ms`)
  */
 export const pingAgent = async (options: AskOptions): Promise<Ping> => {
-  const { first, milliseconds } = await ask(options, [['action', 'ping']])
+  const { first, milliseconds } = await ask({ ...options, token: undefined }, [['action', 'ping']])
   return { ...readIdentity(first), roundTripMs: Math.round(milliseconds * 10) / 10 }
 }
 
@@ -157,7 +160,7 @@ const ask = async (
   pairs: readonly (readonly [string, string])[],
   maxOthers = 0,
 ): Promise<{ readonly first: KvBlock; readonly others: readonly KvBlock[]; readonly milliseconds: number }> => {
-  const asked = writeRequest(AGENT_PROTOCOL_VERSION, pairs)
+  checkToken(options)
   let ended: (() => void) | undefined
   const link = await AgentLink.open({
     ...options,
@@ -166,6 +169,7 @@ const ask = async (
     signal: options.signal ?? new AbortController().signal,
   })
   try {
+    const asked = writeRequest(AGENT_PROTOCOL_VERSION, [...pairs, ...tokenPairs(link, options)])
     const askedMs = performance.now()
     link.send(asked)
     const answer = await readAnswer(link)

@@ -10,8 +10,9 @@ import { type Compression, readCompression } from '../protocol/index.ts'
 import type { FetchTarget } from './fetch-sink.ts'
 import { packingOfName } from './packed-file.ts'
 import type { ArchiveFormat, StreamEncoding } from './request.ts'
+import { checkToken, type TokenOptions } from './token-pairs.ts'
 
-export interface FetchOptions {
+export interface FetchOptions extends TokenOptions {
   readonly host: string
   readonly port: number
   readonly target: FetchTarget
@@ -54,13 +55,14 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** @throws BackupError `CLI_USAGE`, `CLIENT_NO_VERDICT`: what cannot be had, whatever the agent is */
+/** @throws BackupError `CLI_USAGE`, `CLIENT_NO_VERDICT`, `CLIENT_TOKEN`: what cannot be had, whatever the agent is */
 export const checkOptions = (options: FetchOptions): void => {
   const { encoding = 'framed', format = 'tar', protocol = '0.77', target } = options
   const usage = (message: string, hint: string): BackupError => new BackupError('CLI_USAGE', message, {}, { hint })
   if (options.encoding === 'framed' && protocol === '0.76') {
     throw usage('protocol 0.76 has no framed stream', 'name another encoding, or none')
   }
+  checkToken(options)
   checkIncrement(options, usage)
   if (format === 'xbstream') {
     if ('directory' in target) {

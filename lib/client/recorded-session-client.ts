@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { BackupError } from '../errors/index.ts'
 import type { SessionStep } from './recorded-session.ts'
 import type { Conversation } from './recorded-session-conversation.ts'
-import { filled, type PlaceholderValues } from './recorded-session-text.ts'
+import { filled, type PlaceholderValues, type Secrets } from './recorded-session-text.ts'
 import { interrupted } from './request-connection.ts'
 
 /**
@@ -29,10 +29,10 @@ export class ClientHalf {
   #unsent: Buffer[] = []
   #sentBytes = 0
 
-  constructor(conversation: Conversation, pieces: Pieces, password: string | undefined, signal: AbortSignal) {
+  constructor(conversation: Conversation, pieces: Pieces, secrets: Secrets, signal: AbortSignal) {
     this.#conversation = conversation
     this.#pieces = pieces
-    this.#values = { password }
+    this.#values = { password: secrets.password, token: secrets.token }
     this.#signal = signal
   }
 
@@ -88,17 +88,21 @@ export class ClientHalf {
   }
 }
 
-/** @throws BackupError `SESSION_FILE_INVALID` when the session needs a password and none was given */
-export const requirePassword = (steps: readonly SessionStep[], password: string | undefined): void => {
-  if (password !== undefined) return
+/** @throws BackupError `SESSION_FILE_INVALID` when the session needs a password or a token and none was given */
+export const requireSecrets = (steps: readonly SessionStep[], { password, token }: Secrets): void => {
+  if (password === undefined) requireSecret(steps, 'password')
+  if (token === undefined) requireSecret(steps, 'token')
+}
+
+const requireSecret = (steps: readonly SessionStep[], name: 'password' | 'token'): void => {
   for (const step of steps) {
     if (step.kind !== 'send' && step.kind !== 'answer') continue
-    if (!step.text.some((part) => !Buffer.isBuffer(part) && part.placeholder === 'password')) continue
+    if (!step.text.some((part) => !Buffer.isBuffer(part) && part.placeholder === name)) continue
     throw new BackupError(
       'SESSION_FILE_INVALID',
-      `line ${step.line} needs a password and none was given`,
+      `line ${step.line} needs a ${name} and none was given`,
       { line: step.line },
-      { hint: 'give one; sessions hold {password} instead of a secret' },
+      { hint: `give one; sessions hold {${name}} instead of a secret` },
     )
   }
 }

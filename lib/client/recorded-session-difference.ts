@@ -4,12 +4,12 @@
  *     fetch.session, line 14: expected "READY\n", found "3\n"
  *       hint: the agent went on: "status=FAILED\n" "msg=busy…\n"
  *
- * What the agent said is cut to a length and never shows the password. Pure.
+ * What the agent said is cut to a length and never shows the password or the token. Pure.
  */
 
 import { BackupError } from '../errors/index.ts'
 import type { RecordedSession } from './recorded-session.ts'
-import { spellBytes } from './recorded-session-text.ts'
+import { type Secrets, spellBytes } from './recorded-session-text.ts'
 
 /** Enough to see what it is; the rest is in the agent's log. */
 const MAX_SHOWN_CHARACTERS = 200
@@ -27,9 +27,9 @@ export interface Difference {
 export const sessionDiffers = (
   session: RecordedSession,
   { line, expected, found, after, cause }: Difference,
-  password?: string,
+  { password, token }: Secrets = {},
 ): BackupError => {
-  const hide = (text: string): string => hidden(text, password)
+  const hide = (text: string): string => hidden(hidden(text, 'password', password), 'token', token)
   const where = session.file === undefined ? `line ${line}` : `${session.file}, line ${line}`
   const others = after === undefined ? '' : hide(showLines(after))
   return new BackupError(
@@ -57,7 +57,7 @@ const showLines = (bytes: Buffer): string => {
   return lines.join(' ')
 }
 
-const hidden = (text: string, password: string | undefined): string =>
-  password === undefined || password === ''
+const hidden = (text: string, name: keyof Secrets, secret: string | undefined): string =>
+  secret === undefined || secret === ''
     ? text
-    : text.replaceAll(spellBytes(Buffer.from(password)), '{password}').replaceAll(password, '{password}')
+    : text.replaceAll(spellBytes(Buffer.from(secret)), `{${name}}`).replaceAll(secret, `{${name}}`)

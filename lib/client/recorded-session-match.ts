@@ -6,14 +6,14 @@
  */
 
 import type { PlaceholderName, WireText } from './recorded-session.ts'
-import type { PlaceholderValues } from './recorded-session-text.ts'
+import type { PlaceholderValues, Secrets } from './recorded-session-text.ts'
 
 export class LineMatcher {
   #values: PlaceholderValues
   #sid: string | undefined
 
-  constructor(password?: string) {
-    this.#values = { password }
+  constructor(secrets: Secrets = {}) {
+    this.#values = { password: secrets.password, token: secrets.token }
   }
 
   /** Tells what was counted of a stream. */
@@ -46,6 +46,7 @@ export class LineMatcher {
       case 'sid':
         return this.#sid === undefined ? '(?<sid>[^\\n]+)' : quoted(this.#sid)
       case 'password':
+      case 'token':
       case 'bytes':
       case 'sha256':
         return quoted(Buffer.from(this.#values[placeholder] ?? '').toString('latin1'))

@@ -78,9 +78,10 @@ class SessionParser {
       this.#line = others.length + 2
       this.#fail('the last line has no newline: is the file whole?')
     }
-    refuseClearPassword(this.steps, (line): never => {
+    refuseClearSecrets(this.steps, (line, key): never => {
       this.#line = line
-      return this.#fail('a password stands here in clear, expected {password}')
+      const [what, expected] = key === 'password' ? ['password', '{password}'] : ['token', '{token}']
+      return this.#fail(`a ${what} stands here in clear, expected ${expected}`)
     })
   }
 
@@ -116,7 +117,7 @@ class SessionParser {
   #readSend(text: string): void {
     const wire = this.#wireText(text)
     this.#expectTalking('the client closed its half before')
-    const allowed = this.#phase === 'receipt' ? ['sid', 'bytes', 'sha256'] : ['password']
+    const allowed = this.#phase === 'receipt' ? ['sid', 'bytes', 'sha256'] : ['password', 'token']
     for (const part of wire) {
       if (!Buffer.isBuffer(part) && !allowed.includes(part.placeholder)) {
         this.#fail(`the client cannot send {${part.placeholder}}, only {${allowed.join('}, {')}}`)
@@ -239,13 +240,14 @@ class SessionParser {
 const AFTER_A_STREAM = 'expected <member, <end, >receipt, <fin or <reset after a stream'
 
 /** Looks at the client's bytes as the agent will see them, in lines, wherever the file breaks them. */
-const refuseClearPassword = (steps: readonly SessionStep[], fail: (line: number) => never): void => {
+const refuseClearSecrets = (steps: readonly SessionStep[], fail: (line: number, key: string) => never): void => {
   let text = ''
   for (const step of steps) {
     if (step.kind !== 'send') continue
     text += step.text.map((part) => (Buffer.isBuffer(part) ? part.toString('latin1') : FILLED)).join('')
     const lines = text.split('\n')
-    if (lines.some((line) => CLEAR_PASSWORD.test(line))) fail(step.line)
+    const clear = lines.map((line) => CLEAR_SECRET.exec(line)?.[1]).find((key) => key !== undefined)
+    if (clear !== undefined) fail(step.line, clear)
     // Its beginning tells; a file of many pieces without a newline would be read again for each of them.
     text = (lines.at(-1) ?? '').slice(0, TELLING_CHARACTERS)
   }
@@ -253,6 +255,6 @@ const refuseClearPassword = (steps: readonly SessionStep[], fail: (line: number)
 
 /** Stands for a filled placeholder; no session text can hold it, for it is not a byte. */
 const FILLED = '\u{f000}'
-/** Some more than `password=` and one character of it. */
+/** Some more than `agent-token=` and one character of it. */
 const TELLING_CHARACTERS = 16
-const CLEAR_PASSWORD = /^password=(?=.)(?!\u{f000}$)/u
+const CLEAR_SECRET = /^(password|agent-token)=(?=.)(?!\u{f000}$)/u

@@ -19,7 +19,7 @@ import type {
   SessionStep,
   WireText,
 } from './recorded-session.ts'
-import { ClientHalf, requirePassword } from './recorded-session-client.ts'
+import { ClientHalf, requireSecrets } from './recorded-session-client.ts'
 import { Conversation } from './recorded-session-conversation.ts'
 import { DEFAULT_REPLAY_SILENCE_SECONDS } from './recorded-session-replay.ts'
 import { type StreamFacts, StreamInspector } from './recorded-session-stream.ts'
@@ -29,6 +29,8 @@ export interface RecordOptions {
   readonly port: number
   /** Stands for `{password}`, and is written as that wherever the agent says it. */
   readonly password?: string | undefined
+  /** Stands for `{token}`, likewise. */
+  readonly token?: string | undefined
   /** Texts of this machine alone (a path, a name): written as `{text}`. */
   readonly hide?: readonly string[] | undefined
   /** Keep the digest of the archive: for those that are the same on every machine. */
@@ -55,13 +57,13 @@ type Loose = { [Key in SessionStep['kind']]: Omit<Extract<SessionStep, { kind: K
  *   when the stream is neither whole nor properly cut
  */
 export const recordSession = async (request: RecordedSession, options: RecordOptions): Promise<RecordedSession> => {
-  const { host, port, password, command } = options
+  const { host, port, command } = options
   const signal = options.signal ?? new AbortController().signal
   const asked = request.steps.filter((step) => CLIENT_HALF.has(step.kind)).filter((step) => !isOldHeader(step))
   if (asked.every((step) => step.kind === 'comment')) {
     throw new BackupError('SESSION_FILE_INVALID', `${request.file ?? 'the session'} has no line of a client`)
   }
-  requirePassword(asked, password)
+  requireSecrets(asked, options)
   const conversation = await Conversation.open({
     host,
     port,
@@ -70,7 +72,7 @@ export const recordSession = async (request: RecordedSession, options: RecordOpt
     signal,
   })
   try {
-    const client = new ClientHalf(conversation, 'recorded', password, signal)
+    const client = new ClientHalf(conversation, 'recorded', options, signal)
     const receiptAt = asked.findIndex(({ kind }) => kind === 'receipt')
     const [talk, receipt] = receiptAt === -1 ? [asked, []] : [asked.slice(0, receiptAt), asked.slice(receiptAt)]
     for (const step of talk) await client.play(step)
@@ -260,11 +262,15 @@ const withPlaceholders = (
   line: Buffer,
   asked: ReadonlyMap<string, string>,
   isReady: boolean,
-  { password, hide = [] }: RecordOptions,
+  { password, token, hide = [] }: RecordOptions,
 ): WireText => {
   let text: WireText = [line]
-  for (const secret of [password ?? ''].filter((value) => value !== ''))
-    text = replaced(text, literal(secret), 'password')
+  for (const [name, secret] of [
+    ['password', password ?? ''],
+    ['token', token ?? ''],
+  ] as const) {
+    if (secret !== '') text = replaced(text, literal(secret), name)
+  }
   for (const own of hide.filter((value) => value !== '')) text = replaced(text, literal(own), 'text')
   // What is remembered stays as it is; only the number of a process that runs is another each time.
   if (asked.get('action') === 'monitor') return replaced(text, /(?<=^status=)\d+(?=\n)/g, 'text')

@@ -11,19 +11,21 @@ import { readFile } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
 import type { ExpectedStream, RecordedSession, SessionStep } from './recorded-session.ts'
-import { ClientHalf, type Pieces, requirePassword } from './recorded-session-client.ts'
+import { ClientHalf, type Pieces, requireSecrets } from './recorded-session-client.ts'
 import { Conversation } from './recorded-session-conversation.ts'
 import { type Difference, sessionDiffers, show } from './recorded-session-difference.ts'
 import { LineMatcher } from './recorded-session-match.ts'
 import { parseSession } from './recorded-session-parser.ts'
 import { type StreamFacts, StreamInspector } from './recorded-session-stream.ts'
-import { spellWireText } from './recorded-session-text.ts'
+import { type Secrets, spellWireText } from './recorded-session-text.ts'
 
 export interface ReplayOptions {
   readonly host: string
   readonly port: number
   /** Stands for `{password}`. */
   readonly password?: string | undefined
+  /** Stands for `{token}`. */
+  readonly token?: string | undefined
   /** How the client's bytes are cut; `recorded` by default. */
   readonly pieces?: Pieces | undefined
   readonly connectSeconds?: number | undefined
@@ -77,9 +79,9 @@ export const replaySession = async (
   options: ReplayOptions,
 ): Promise<Replay> => {
   const recorded = typeof session === 'string' || session instanceof URL ? await readSession(session) : session
-  const { host, port, password, pieces = 'recorded' } = options
+  const { host, port, pieces = 'recorded' } = options
   const signal = options.signal ?? new AbortController().signal
-  requirePassword(recorded.steps, password)
+  requireSecrets(recorded.steps, options)
   const conversation = await Conversation.open({
     host,
     port,
@@ -88,7 +90,7 @@ export const replaySession = async (
     signal,
   })
   try {
-    const client = new ClientHalf(conversation, pieces, password, signal)
+    const client = new ClientHalf(conversation, pieces, options, signal)
     return await new Replaying(recorded, conversation, client, options).run()
   } finally {
     conversation.close()
@@ -108,7 +110,7 @@ class Replaying {
   readonly #session: RecordedSession
   readonly #conversation: Conversation
   readonly #client: ClientHalf
-  readonly #password: string | undefined
+  readonly #secrets: Secrets
   readonly #onAnswer: ReplayOptions['onAnswer']
   readonly #matcher: LineMatcher
   #answerLines = 0
@@ -118,14 +120,14 @@ class Replaying {
     session: RecordedSession,
     conversation: Conversation,
     client: ClientHalf,
-    { password, onAnswer }: ReplayOptions,
+    { password, token, onAnswer }: ReplayOptions,
   ) {
     this.#session = session
     this.#conversation = conversation
     this.#client = client
-    this.#password = password
+    this.#secrets = { password, token }
     this.#onAnswer = onAnswer
-    this.#matcher = new LineMatcher(password)
+    this.#matcher = new LineMatcher(this.#secrets)
   }
 
   async run(): Promise<Replay> {
@@ -236,7 +238,7 @@ class Replaying {
   }
 
   #differs(difference: Difference): never {
-    throw sessionDiffers(this.#session, difference, this.#password)
+    throw sessionDiffers(this.#session, difference, this.#secrets)
   }
 }
 

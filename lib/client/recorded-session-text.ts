@@ -73,6 +73,12 @@ export const spellBytes = (bytes: Buffer): string => {
   return text
 }
 
+/** What a session file never holds. */
+export interface Secrets {
+  readonly password?: string | undefined
+  readonly token?: string | undefined
+}
+
 /** What placeholders stand for, as far as it is known. */
 export type PlaceholderValues = { readonly [Name in PlaceholderName]?: string | undefined }
 

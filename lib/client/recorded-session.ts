@@ -19,7 +19,7 @@
  *
  * Bytes are printable ASCII; all others are `\n`, `\r`, `\t`, `\\`, `\{` or `\xHH`, so
  * that nothing invisible can differ. A newline is never implied. Placeholders: in the
- * client's lines `{password}`, filled at replay, because a session file holds no secret;
+ * client's lines `{password}` and `{token}`, filled at replay, because a session file holds no secret;
  * in the agent's lines also `{text}` (anything but a newline), `{version}` (numbers with
  * dots between) and `{sid}` (anything, and the same everywhere). Behind a stream, on both
  * sides, `{bytes}` and `{sha256}` are what was counted of the archive that arrived.
@@ -34,7 +34,7 @@ import type { EncodingName } from '../encodings/index.ts'
 export const SESSION_MAGIC = '# kv-backup-agent wire session '
 export const SESSION_FORMAT = 1
 
-export const PLACEHOLDERS = ['password', 'sid', 'text', 'version', 'bytes', 'sha256'] as const
+export const PLACEHOLDERS = ['password', 'token', 'sid', 'text', 'version', 'bytes', 'sha256'] as const
 export type PlaceholderName = (typeof PLACEHOLDERS)[number]
 
 /** How a stream is dressed: a name of `ENCODINGS`, or in frames. */

@@ -69,6 +69,14 @@ export const dial = ({ host, port, connectMs, signal, keepHalfOpen = false }: Di
     })
   })
 
+/** Encrypted, or within this machine, as through a tunnel that begins here: nobody reads it on its way. */
+export const isReadableOnTheWay = (socket: Socket): boolean => {
+  const isEncrypted = 'encrypted' in socket && socket.encrypted === true
+  return !isEncrypted && !LOOPBACK.test(socket.remoteAddress ?? '')
+}
+
+const LOOPBACK = /^(?:(?:::ffff:)?127(?:\.\d{1,3}){3}|::1)$/
+
 /** What an abort means: the caller's own reason if it is one of ours. */
 export const interrupted = (signal: AbortSignal): BackupError =>
   signal.reason instanceof BackupError ? signal.reason : new BackupError('CLIENT_INTERRUPTED', 'interrupted')

@@ -13,7 +13,7 @@
 
 import { BackupError } from '../errors/index.ts'
 import { runsOutAfter } from './patience.ts'
-import { type DialOptions, dial, interrupted, type Socket } from './request-connection.ts'
+import { type DialOptions, dial, interrupted, isReadableOnTheWay, type Socket } from './request-connection.ts'
 
 export interface LinkOptions extends DialOptions {
   /** How long the agent may be silent while we wait for it. */
@@ -57,6 +57,11 @@ export class AgentLink {
   /** @throws BackupError `CLIENT_CONNECT`, or the reason of the signal */
   static async open(options: LinkOptions): Promise<AgentLink> {
     return new AgentLink(await dial(options), options)
+  }
+
+  /** Whether somebody between here and the agent could read what is sent. */
+  get isReadableOnTheWay(): boolean {
+    return isReadableOnTheWay(this.#socket)
   }
 
   send(bytes: Buffer): void {

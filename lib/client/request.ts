@@ -26,6 +26,7 @@ import {
 import { backupFailed, isOlderAgent, readAnswer, readBlock, refusal } from './agent-answer.ts'
 import { AgentLink } from './request-link.ts'
 import { readSessionFacts } from './session-block.ts'
+import { type TokenOptions, tokenPairs } from './token-pairs.ts'
 
 export { interrupted } from './request-connection.ts'
 
@@ -37,7 +38,7 @@ export type ArchiveFormat = 'tar' | 'xbstream'
 /** A dialogue: its version as we say it on the wire. */
 export type Dialogue = typeof AGENT_PROTOCOL_VERSION | typeof COMPATIBLE_PROTOCOL_VERSION
 
-export interface BackupRequest {
+export interface BackupRequest extends TokenOptions {
   readonly host: string
   readonly port: number
   readonly user?: string | undefined
@@ -96,14 +97,15 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
   const { user, password, sid, instance, encoding, format, base } = request
   const compression = request.compression === undefined ? undefined : compressionText(request.compression)
   const mime = encoding === 'framed' ? FRAMED_MIME : ENCODINGS[encoding]
-  const asked = writeRequest(AGENT_PROTOCOL_VERSION, [
+  const pairs = [
     ['action', 'copy from'],
     ...given({ user, password, sid, instance }),
     ...(base === undefined ? [] : given({ 'backup-level': '1', 'base-sid': base.sid, 'incremental-lsn': base.lsn })),
     ['agent-stream-encoding', mime],
     ['agent-stream-format', format],
     ...given({ 'agent-stream-compress': compression }),
-  ])
+  ] as const
+  const asked = { version: AGENT_PROTOCOL_VERSION, pairs } as const
   // Our half stays open behind the agent's end: a framed stream is answered.
   return withLink({ ...request, keepHalfOpen: encoding === 'framed' }, asked, async (link) => {
     const accepted = await readAnswer(link)
@@ -143,7 +145,7 @@ const openAccepted = async (request: BackupRequest): Promise<OpenStream | 'older
 const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
   const { user, password, sid } = request
   const encoding = request.encoding === 'framed' ? 'octet' : request.encoding
-  const asked = writeRequest(COMPATIBLE_PROTOCOL_VERSION, [
+  const pairs = [
     ['action', 'copy from'],
     ...given({ user, password }),
     ['backup-level', '0'],
@@ -152,8 +154,8 @@ const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
     ...given({ sid }),
     ['agent-stream-encoding', ENCODINGS[encoding]],
     ...given({ [COMPRESS_WORDS_KEY]: request.compression && writeCompressWords(request.compression) }),
-  ])
-  return withLink(request, asked, async (link) => {
+  ] as const
+  return withLink(request, { version: COMPATIBLE_PROTOCOL_VERSION, pairs }, async (link) => {
     const answer = await readAnswer(link)
     checkReady(answer)
     checkStatus(answer.block, 'SENDING')
@@ -162,6 +164,8 @@ const openOlder = async (request: BackupRequest): Promise<OpenStream> => {
   })
 }
 
+type Pairs = readonly (readonly [string, string])[]
+
 /** A key without a value is not sent: an empty password is a password. */
 const given = (values: Readonly<Record<string, string | undefined>>): [string, string][] =>
   Object.entries(values).filter((pair): pair is [string, string] => pair[1] !== undefined)
@@ -169,12 +173,12 @@ const given = (values: Readonly<Record<string, string | undefined>>): [string, s
 /** Connects, asks and hands the link on. Whatever throws meanwhile closes it. */
 const withLink = async <Result>(
   options: BackupRequest & { readonly keepHalfOpen?: boolean },
-  asked: Buffer,
+  { version, pairs }: { readonly version: Dialogue; readonly pairs: Pairs },
   converse: (link: AgentLink) => Promise<Result>,
 ): Promise<Result> => {
   const link = await AgentLink.open(options)
   try {
-    link.send(asked)
+    link.send(writeRequest(version, [...pairs, ...tokenPairs(link, options)]))
     return await converse(link)
   } catch (error) {
     link.close()

@@ -108,6 +108,7 @@ const connectFailure = (error: unknown, { socket, user }: ResolvedLogin, connect
     return new BackupError('SERVER_UNREACHABLE', `the account ${user} logs in in a way the agent does not know`, {
       user,
       reason: code,
+      isLogin: true, // whoever tells a client of it says no more than that it was refused
     })
   }
   if (code === 'ER_CONNECTION_TIMEOUT' || code === 'ER_SOCKET_TIMEOUT') {

@@ -62,7 +62,7 @@ describe('bytes in a session file', () => {
 
 describe('an expected line', () => {
   const matches = (expected: string, found: string, password?: string): boolean =>
-    new LineMatcher(password).matches(parse(expected), Buffer.from(found))
+    new LineMatcher({ password }).matches(parse(expected), Buffer.from(found))
 
   test.each([
     ['the same bytes', 'a.b*c\\n', 'a.b*c\n', true],
