@@ -42,7 +42,15 @@ export {
   type VerifyOptions,
   verifyBackup,
 } from './client/index.ts'
-export type { AgentSettings, AllowLists, EngineChoice, OptionSet, ServerSettings } from './config/index.ts'
+export type {
+  AgentSettings,
+  AllowLists,
+  EngineChoice,
+  OptionSet,
+  Role,
+  RoleAction,
+  ServerSettings,
+} from './config/index.ts'
 export type { ArchiveFacts } from './archive/index.ts'
 export { BackupError, CATALOGUE, type ErrorCode, EXIT, type ExitStatus, type Facts } from './errors/index.ts'
 export { createLogger, type Logger } from './log/index.ts'

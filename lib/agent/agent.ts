@@ -115,6 +115,8 @@ export class Agent {
       this.#log.info({ engine: name, version, program, instance }, 'engine')
     }
     if (all.some(({ engine }) => engine.identity.program !== undefined)) sayGuards(this.#log)
+    const { access } = prepared.context
+    if (access !== undefined) this.#log.info({ roles: [...access.roles.keys()] }, 'clients need a role')
   }
 
   get #context(): SessionContext {

@@ -33,6 +33,7 @@ import {
 import type { Visitor } from './connection-gate.ts'
 import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
 import { isWrongLogin } from './login-penalties.ts'
+import { uniformRefusal } from './login-refusal.ts'
 import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { type Patience, resetWhenArrived, untilArrived } from './reset.ts'
@@ -121,6 +122,7 @@ class BackupSession {
       },
       engine: plan.engine ?? context.engine,
       instance: context.name,
+      caller: context.grant.caller,
       extraArgs: options?.args,
       what: plan.what ?? FULL_BACKUP,
       serverSide: plan.serverSide,
@@ -166,8 +168,10 @@ class BackupSession {
       if (this.#context.loginRequired) this.#visitor.loggedIn()
       if (this.#decision.encoding === 'framed') await this.#sendFrames()
       else await this.#sendPlain()
-    } catch (error) {
-      if (isWrongLogin(error)) this.#visitor.failedLogin()
+    } catch (thrown) {
+      if (isWrongLogin(thrown, this.#decision)) this.#visitor.failedLogin()
+      // In the history as well: who may ask for it there was not told more.
+      const error = uniformRefusal(thrown, this.#decision)
       await job.fail(error)
       // The server is free again, and that is remembered; only the connection is left to be ended.
       await this.#leave()

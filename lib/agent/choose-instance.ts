@@ -15,11 +15,15 @@
  */
 
 import { BackupError } from '../errors/index.ts'
-import { type KvBlock, showWire } from '../protocol/index.ts'
+import { type AgentRequest, type CopyRequest, type KvBlock, showWire } from '../protocol/index.ts'
 import { allOf, type Instance, type Instances } from './instances.ts'
 
 export const SOCKET_KEY = 'xtrabackup-agent:socket'
 export const OPTION_FILE_KEY = 'xtrabackup-agent:my.cnf-path'
+
+/** Only these mean a server; the others of a run are answered without one. */
+export const meansServer = (request: AgentRequest): request is CopyRequest =>
+  request.action === 'copy from' && (request.startsBackup || request.level === 'incremental')
 
 /** @throws BackupError `AGENT_INSTANCE` */
 export const chooseInstance = (pairs: KvBlock, instances: Instances): Instance => {

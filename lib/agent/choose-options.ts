@@ -15,6 +15,17 @@ import { type KvBlock, showWire } from '../protocol/index.ts'
 
 export const OPTIONS_KEY = 'xtrabackup-agent:innobackupex-opts'
 
+/** What a request wants, as far as it means a set; undefined when it wants none. */
+export const wantedSet = (
+  pairs: KvBlock,
+  sets: Readonly<Record<string, OptionSet>>,
+): { readonly wanted: string; readonly name: string | undefined; readonly set: OptionSet | undefined } | undefined => {
+  const wanted = pairs.get(OPTIONS_KEY)?.trim() ?? ''
+  if (wanted === '') return undefined
+  const [name, set] = Object.entries(sets).find(([own, { match }]) => own === wanted || match?.trim() === wanted) ?? []
+  return { wanted, name, set }
+}
+
 export interface ChosenOptions {
   readonly name: string
   readonly args: readonly string[]
@@ -29,9 +40,9 @@ export const chooseOptions = (
   sets: Readonly<Record<string, OptionSet>>,
   hasProgram: boolean,
 ): ChosenOptions | undefined => {
-  const wanted = pairs.get(OPTIONS_KEY)?.trim() ?? ''
-  if (wanted === '') return undefined
-  const [name, set] = Object.entries(sets).find(([own, { match }]) => own === wanted || match?.trim() === wanted) ?? []
+  const found = wantedSet(pairs, sets)
+  if (found === undefined) return undefined
+  const { wanted, name, set } = found
   if (name === undefined || set === undefined) {
     const names = Object.keys(sets)
     throw new BackupError(

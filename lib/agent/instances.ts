@@ -8,6 +8,8 @@
  * whatever name: the backup that occupies it goes on. Which one a request means: `choose-instance.ts`.
  */
 
+import { userInfo } from 'node:os'
+
 import type { AgentSettings, AllowLists, ServerSettings } from '../config/index.ts'
 import { type Engine, findEngine } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
@@ -20,6 +22,10 @@ export interface Instance {
   readonly settings: Partial<ServerSettings>
   readonly engine: Engine
   readonly admission: Admission
+  /** The login is the host's own: the client's is not used. */
+  readonly hostLogin: boolean
+  /** Who that is, where no option file says it. */
+  readonly hostUser: string | undefined
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
   readonly loginRequired: boolean
   /** Whether the engine writes an xbstream; the engine `directory` does not. */
@@ -102,9 +108,20 @@ const openInstance = async (
     settings,
     engine,
     admission: admissions.of(settings),
-    loginRequired: engine.needsLogin && defaultsFile === undefined,
+    hostLogin: settings.hostLogin === true,
+    hostUser: settings.hostLogin === true && defaultsFile === undefined ? ownName() : undefined,
+    loginRequired: engine.needsLogin && defaultsFile === undefined && settings.hostLogin !== true,
     hasXbstream: engine.identity.name !== 'directory',
     server: serverAccess({ ...settings, ...(allow === undefined ? {} : { allow }) }, engine),
+  }
+}
+
+/** Said, because the programs would believe a terminal's user before the process's own. */
+const ownName = (): string | undefined => {
+  try {
+    return userInfo().username
+  } catch {
+    return undefined // a user without an entry in the system's list
   }
 }
 

@@ -98,8 +98,15 @@ export class LoginPenalties {
   }
 }
 
-/** Whether the database has refused the login of a request. */
-export const isWrongLogin = (error: unknown): boolean => error instanceof BackupError && error.code === 'ENGINE_LOGIN'
+/** A client's own: that of the host may be wrong as well, and whoever asks is not to blame for it. */
+interface ClientLogin {
+  readonly isHostLogin?: boolean
+}
+
+/** Whether a request showed a token or a login that is none. */
+export const isWrongLogin = (error: unknown, { isHostLogin = false }: ClientLogin): boolean =>
+  error instanceof BackupError &&
+  (error.code === 'AGENT_ACCESS_DENIED' || (error.code === 'ENGINE_LOGIN' && !isHostLogin))
 
 const delayMs = (failures: number): number =>
   failures <= FREE_FAILURES ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (failures - FREE_FAILURES - 1), MAX_DELAY_MS)

@@ -31,6 +31,7 @@ export const findOrigin = async (
 ): Promise<BackupPlan> => {
   const { engine, memory } = context
   const { increment } = decision
+  const isSeen = ({ instance }: { readonly instance?: string | undefined }): boolean => context.grant.sees(instance)
   const here = {
     engine: engine.identity.name,
     server: await identify(decision, context, log),
@@ -38,7 +39,7 @@ export const findOrigin = async (
   }
   const server = recordedServer(here.server)
   if (increment === undefined) return { server }
-  const base = findBase(increment, increment.baseSid === undefined ? [] : await memory.all(), here)
+  const base = findBase(increment, increment.baseSid === undefined ? [] : (await memory.all()).filter(isSeen), here)
   return { server, base, what: `an incremental backup since LSN ${base.lsn}`, requested: requestedUpon(base) }
 }
 

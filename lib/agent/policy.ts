@@ -39,6 +39,8 @@ export interface StreamDecision {
   readonly sid: string
   readonly user: string | undefined
   readonly password: string | undefined
+  /** The login is none of the client's business: it is told nothing of it. */
+  readonly isHostLogin?: boolean
   /** Whether the client speaks 0.77: it is told of the session at once. */
   readonly isFraming: boolean
   readonly format: 'tar' | 'xbstream'
@@ -70,6 +72,9 @@ export interface PolicyContext {
   readonly hasServer?: boolean
   /** Whether the engine logs in to a server and the operator gave it no login of its own. */
   readonly loginRequired: boolean
+  /** The operator wants the host's own login used, whatever the client sends. */
+  readonly hostLogin?: boolean
+  readonly hostUser?: string | undefined
   /** Sets of options for the backup program that a client may choose. */
   readonly optionSets?: Readonly<Record<string, OptionSet>>
   /** Makes the id of a session whose client named none. */
@@ -80,7 +85,15 @@ export interface PolicyContext {
 export const decide = (
   request: AgentRequest,
   version: ProtocolVersion,
-  { loginRequired, hasXbstream, hasServer = false, makeSid, optionSets = {} }: PolicyContext,
+  {
+    loginRequired,
+    hostLogin = false,
+    hostUser,
+    hasXbstream,
+    hasServer = false,
+    makeSid,
+    optionSets = {},
+  }: PolicyContext,
 ): Decision => {
   if (request.action === 'monitor') return { kind: 'monitor', wanted: request }
   if (request.action !== 'copy from') return { kind: 'question', question: request }
@@ -125,8 +138,8 @@ export const decide = (
   return {
     kind: isBinaryLogs ? 'binary-logs' : 'backup',
     sid,
-    user: request.user,
-    password: request.password,
+    ...(hostLogin ? { user: hostUser, password: undefined } : { user: request.user, password: request.password }),
+    ...(hostLogin || request.user === undefined ? { isHostLogin: true } : {}),
     isFraming: isFramingVersion(version),
     format: request.format,
     encoding,

@@ -16,7 +16,8 @@ import {
   writeStatus,
 } from '../protocol/index.ts'
 import { outcomeWords } from './outcome-words.ts'
-import type { SessionContext } from './session.ts'
+import { allOf } from './instances.ts'
+import { seenBy, type SessionContext } from './session.ts'
 
 /** An answer is `READY` and blocks. @throws BackupError `JOB_UNKNOWN`, `HISTORY_*` */
 export const answerQuestion = async (
@@ -42,10 +43,12 @@ const identityPairs = ({ product }: SessionContext): [string, string][] => [
 ]
 
 const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
-  const { engine, instances, memory, jobs, nowMs, startedMs, admission } = context
-  const names = [...instances.named.keys()].join(',')
-  const elsewhere = await memory.elsewhere()
-  const count = jobs.size + elsewhere.length
+  const { instances, memory, nowMs, startedMs, admission, grant } = context
+  const names = [...instances.named.keys()].filter(grant.sees).join(',')
+  const jobs = ownJobs(context)
+  const elsewhere = (await memory.elsewhere()).filter(seenBy(grant))
+  const count = jobs.length + elsewhere.length
+  const { engine } = allOf(instances).find(({ name }) => grant.sees(name)) ?? context
   const running = count === 0 ? 'idle' : `${count} running`
   const msg = admission.isDraining ? `shutting down, ${running}` : running
   const head = writeStatus({ status: 'OK', msg }, [
@@ -57,8 +60,12 @@ const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
     ...optional('instances', names || undefined),
     ['jobs', String(count)],
   ])
-  return [head, ...[...jobs].map(jobBlock), ...elsewhere.map(elsewhereBlock)]
+  return [head, ...jobs.map(jobBlock), ...elsewhere.map(elsewhereBlock)]
 }
+
+/** Jobs of this process that the caller may hear of. */
+const ownJobs = ({ jobs, grant }: SessionContext): BackupJob[] =>
+  [...jobs].filter(({ order }) => grant.sees(order.instance))
 
 /** What the history knows of a job that another process makes. */
 const elsewhereBlock = ({ sid, job, peer, instance, startedAt, requested, process }: JobElsewhere): Buffer =>
@@ -101,10 +108,11 @@ const jobBlock = (job: BackupJob): Buffer => {
 /** How long another process may take to get rid of its backup: 3 s of grace, and a disk that is slow. */
 const ELSEWHERE_MS = 30_000
 
-const cancel = async (sid: string, { jobs, memory }: SessionContext, peer: string): Promise<Buffer> => {
+const cancel = async (sid: string, context: SessionContext, peer: string): Promise<Buffer> => {
+  const { memory, grant } = context
   // One whose end is on its way, or that only waits for its client's word, is complete: there is nothing left to stop.
-  const wanted = [...jobs].filter((job) => job.order.sid === sid && !isFinal(job.state) && !job.isLettingGo)
-  const elsewhere = (await memory.elsewhere()).filter((job) => job.sid === sid)
+  const wanted = ownJobs(context).filter((job) => job.order.sid === sid && !isFinal(job.state) && !job.isLettingGo)
+  const elsewhere = (await memory.elsewhere()).filter((job) => job.sid === sid && grant.sees(job.instance))
   const count = wanted.length + elsewhere.length
   if (count === 0) throw unknownJob(sid, 'no backup of this session id is running')
   for (const job of wanted) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${peer}`))
@@ -117,10 +125,13 @@ const cancel = async (sid: string, { jobs, memory }: SessionContext, peer: strin
   return writeStatus({ status: 'OK', msg, sid }, [['cancelled', String(count)]])
 }
 
-const verdict = async (sid: string, { jobs, memory }: SessionContext): Promise<Buffer> => {
-  const running = [...jobs].filter((job) => job.order.sid === sid).at(-1)
+const verdict = async (sid: string, context: SessionContext): Promise<Buffer> => {
+  const { memory, grant } = context
+  const running = ownJobs(context)
+    .filter((job) => job.order.sid === sid)
+    .at(-1)
   if (running !== undefined) return runningVerdict(running)
-  const job = await memory.newest(sid)
+  const job = await memory.newest(sid, seenBy(grant))
   if (job === undefined) throw unknownJob(sid, 'nothing is known of a backup with this session id')
   return rememberedVerdict(job)
 }

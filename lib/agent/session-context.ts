@@ -20,7 +20,9 @@ import {
   PRODUCT,
   SPILL_MEMORY_BYTES,
 } from '../config/index.ts'
+import type { Access } from './access.ts'
 import type { Instances } from './instances.ts'
+import { namedRoles } from './roles.ts'
 import type { SessionContext } from './session.ts'
 
 /** What stays the same as long as the agent lives, whatever its settings become. */
@@ -38,6 +40,8 @@ export const makeSessionContext = (
     ...instances.first,
     instances,
     optionSets: settings.optionSets ?? {},
+    access: accessOf(settings, instances),
+    grant: { caller: undefined, sees: () => true },
     product: PRODUCT,
     requestDeadlineMs: seconds.request * 1000,
     receiptMs: seconds.receipt * 1000,
@@ -56,6 +60,13 @@ export const makeSessionContext = (
       await delay(milliseconds, undefined, { signal }).catch(() => undefined)
     },
   }
+}
+
+/** As soon as there is one role, whoever has none is refused. */
+const accessOf = (settings: Partial<AgentSettings>, instances: Instances): Access | undefined => {
+  const { roles = {}, tokensFile, optionSets = {} } = settings
+  if (Object.keys(roles).length === 0) return undefined
+  return { roles: namedRoles(roles), tokensFile, instances, optionSets, wallClockMs: Date.now }
 }
 
 const watchLimits = ({ start, lockWait, hang, locked, stall }: Deadlines): SessionContext['limits'] => ({

@@ -1,11 +1,11 @@
 /**
  * One connection: a request in, an answer and perhaps a backup out.
  *
- *     request ─▶ decision ─┬▶ FAILED block, in place of READY   FIN
- *                          ├▶ READY, OK block                   FIN
- *                          ├▶ READY, blocks: `questions.ts`     FIN
- *                          ├▶ READY, blocks: `monitor.ts`       FIN
- *                          └▶ a backup: `backup-session.ts`
+ *     request ─▶ who may? ─▶ decision ─┬▶ FAILED block, in place of READY   FIN
+ *                                      ├▶ READY, OK block                   FIN
+ *                                      ├▶ READY, blocks: `questions.ts`     FIN
+ *                                      ├▶ READY, blocks: `monitor.ts`       FIN
+ *                                      └▶ a backup: `backup-session.ts`
  *
  * Never throws: whatever happens is told to the client and the log.
  */
@@ -18,25 +18,30 @@ import type { Wait } from '../flow/index.ts'
 import type { ServerDebts } from '../history/index.ts'
 import type { BackupJob, BackupOrder, JobMemory, WatchLimits } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
-import { type AgentRequest, type CopyRequest, readRequest, writeReady, writeStatus } from '../protocol/index.ts'
+import { type CopyRequest, readRequest, writeReady, writeStatus } from '../protocol/index.ts'
+import { type Access, authorise, type Grant } from './access.ts'
 import { serveBackup } from './backup-session.ts'
 import { serveBinaryLogs } from './binary-logs-session.ts'
-import { chooseInstance } from './choose-instance.ts'
+import { chooseInstance, meansServer } from './choose-instance.ts'
 import type { Visitor } from './connection-gate.ts'
 import { DECIDE_NOTHING } from './ignored-keys.ts'
 import type { Instance, Instances } from './instances.ts'
 import { isWrongLogin } from './login-penalties.ts'
 import { monitorBlocks } from './monitor.ts'
+import { type TriedLogin, uniformRefusal } from './login-refusal.ts'
 import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
 import { finish, refuse, whenGone } from './send.ts'
 import { readServerWishes, serverSideOf } from './server-wishes.ts'
+import { takeToken } from './take-token.ts'
 
 /** What all sessions of an agent share; and the one server that is meant, once that is known. */
 export interface SessionContext extends Instance {
   readonly instances: Instances
+  /** Undefined: there are no roles, and everybody may ask everything. */
+  readonly access: Access | undefined
   /** What a client may choose by name. */
   readonly optionSets: Readonly<Record<string, OptionSet>>
   readonly memory: JobMemory
@@ -61,6 +66,8 @@ export interface SessionContext extends Instance {
   readonly wait: Wait
   /** Aborts when the agent ends: what is left to do is done at once. */
   readonly hurry: AbortSignal
+  /** Who asks in this session, and what of the agent's backups it may hear of. Everything, until that is known. */
+  readonly grant: Grant
   /** Jobs that run now, so that the agent can cancel them. */
   readonly jobs: Set<BackupJob>
 }
@@ -90,18 +97,25 @@ export const serveSession = async (
     await sent
   }
   let sid: string | undefined
+  let login: TriedLogin = {}
   try {
     // From the first moment of the connection, which may have had to wait.
     const leftMs = Math.max(agent.requestDeadlineMs - visitor.waitedMs, LEAST_REQUEST_MS)
     const { version, block } = await receiveRequest(socket, leftMs, agent.hurry)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
-    const request = readRequest(block, version)
-    visitor.known()
+    const { token, rest } = takeToken(block)
+    const request = readRequest(rest, version)
     if (visitor.mayLog('request')) log.info({ action: request.action, version: version.text }, 'request')
-    const context = isForBackup(request) ? { ...agent, ...chooseInstance(request.pairs, agent.instances) } : agent
-    if (isForBackup(request)) noteIgnored(request, log)
+    const channel = { address: visitor.address, certificateNames: [] }
+    const grant = await authorise({ request, token }, channel, agent.access)
+    visitor.known()
+    if (grant.caller?.tokenName !== undefined) visitor.loggedIn()
+    noteCaller(grant, log)
+    const context = { ...agent, ...(meansServer(request) ? chooseInstance(request.pairs, agent.instances) : {}), grant }
+    if (meansServer(request)) noteIgnored(request, context.hostLogin, log)
     const decision = decide(request, version, { ...context, hasServer: context.server !== undefined })
     sid = 'sid' in decision ? decision.sid : undefined
+    if ('user' in decision) login = decision
     switch (decision.kind) {
       case 'nothing':
         await answer([writeReady(), writeStatus({ status: 'OK', msg: decision.msg, sid: decision.sid })])
@@ -110,7 +124,7 @@ export const serveSession = async (
         await answer(await answerQuestion(decision.question, context, peer))
         return
       case 'monitor':
-        await answer(monitorBlocks(await context.memory.all(), decision.wanted))
+        await answer(monitorBlocks((await context.memory.all()).filter(seenBy(grant)), decision.wanted))
         return
       case 'backup': {
         const serverSide = serverSideOf(decision, readServerWishes(request), context)
@@ -123,12 +137,12 @@ export const serveSession = async (
         return
     }
   } catch (error) {
-    if (isWrongLogin(error)) visitor.failedLogin()
+    if (isWrongLogin(error, login)) visitor.failedLogin()
     if (!(error instanceof BackupError)) log.error({ err: error, sid }, 'bug in a session')
     else if (visitor.mayLog(error.code)) {
       log.warn({ code: error.code, facts: error.facts, sid }, `refused: ${error.message}`)
     }
-    const told = refuse(socket, error, sid)
+    const told = refuse(socket, uniformRefusal(error, login), sid)
     visitor.left(socket)
     await told
   } finally {
@@ -139,12 +153,30 @@ export const serveSession = async (
 /** Who had to wait for its turn has its request in the socket already. */
 const LEAST_REQUEST_MS = 1000
 
-/** Only these mean a server; the others of a run are answered without one. */
-const isForBackup = (request: AgentRequest): request is CopyRequest =>
-  request.action === 'copy from' && (request.startsBackup || request.level === 'incremental')
+/** Which jobs a caller may hear of. */
+export const seenBy =
+  ({ sees }: Grant) =>
+  ({ instance }: { readonly instance?: string | undefined }): boolean =>
+    sees(instance)
+
+/** Long enough to make a new token before the nightly run fails. */
+const EXPIRES_SOON_MS = 14 * 24 * 3_600_000
+
+const noteCaller = ({ caller, expiresMs }: Grant, log: Logger): void => {
+  if (caller === undefined) return
+  log.info({ caller }, 'authorised')
+  if (expiresMs === undefined || expiresMs - Date.now() > EXPIRES_SOON_MS) return
+  log.warn({ caller, expires: new Date(expiresMs).toISOString() }, 'the token of this client expires soon')
+}
 
 /** Somebody may wonder why it had no effect. Values are not logged: they are the client's whole configuration. */
-const noteIgnored = ({ pairs }: CopyRequest, log: Logger): void => {
-  const ignored = [...pairs].flatMap(([key, value]) => (value !== '' && DECIDE_NOTHING.has(key) ? [key] : []))
+const noteIgnored = ({ pairs }: CopyRequest, hostLogin: boolean, log: Logger): void => {
+  const isIgnored = (key: string): boolean => DECIDE_NOTHING.has(key) || (hostLogin && LOGIN_KEYS.has(key))
+  const ignored = [...pairs].flatMap(([key, value]) => (value !== '' && isIgnored(key) ? [key] : []))
+  if (ignored.some((key) => LOGIN_KEYS.has(key))) {
+    log.info('the client sends a login for the database, which is not used: this host has its own (host-login)')
+  }
   if (ignored.length > 0) log.debug({ ignored }, 'keys of the request that decide nothing here')
 }
+
+const LOGIN_KEYS: ReadonlySet<string> = new Set(['user', 'password'])

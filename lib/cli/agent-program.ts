@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor-command.ts'
 import { historyCommand } from './history-command.ts'
 import { inetdCommand } from './inetd-command.ts'
 import { serveCommand } from './serve-command.ts'
+import { tokenCommand } from './token-command.ts'
 
 /** @param openInheritedDoor for `inetd`: what is behind the descriptor that it was started with */
 export const agentProgram = (openInheritedDoor: () => InheritedDoor = () => openDoor(0)): Command => {
@@ -18,7 +19,14 @@ export const agentProgram = (openInheritedDoor: () => InheritedDoor = () => open
     .description('Hands a complete backup of this database host to whoever asks for it over the network.')
     .version(PRODUCT_VERSION, '-V, --version', 'print the version')
     .showHelpAfterError('(backup-agent --help says more)')
-  const commands = [serveCommand(), inetdCommand(openInheritedDoor), configCommand(), doctorCommand(), historyCommand()]
+  const commands = [
+    serveCommand(),
+    inetdCommand(openInheritedDoor),
+    configCommand(),
+    doctorCommand(),
+    historyCommand(),
+    tokenCommand(),
+  ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))
   return program
 }

@@ -78,16 +78,26 @@ const HEADINGS = ['STARTED (UTC)', 'OUTCOME', 'SESSION', 'ENGINE', 'SIZE', 'TIME
 const INDENT = '    '
 
 const forPeople = ({ jobs, damagedLines }: ShownHistory, nothing: string): string => {
-  const rows = jobs.map((record) => cells(record).map(printable))
-  const widths = HEADINGS.map((heading, column) =>
+  const isAsked = jobs.some(({ caller }) => caller !== undefined)
+  const headings = isAsked ? [...HEADINGS, 'BY'] : HEADINGS
+  const rows = jobs.map((record) => [...cells(record), ...(isAsked ? [callerText(record)] : [])].map(printable))
+  const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
   )
   const line = (row: readonly string[]): string => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')
   const lines = rows.flatMap((row, at) => [line(row), ...reason(jobs[at]).map((text) => INDENT + printable(text))])
   const damage = damagedLines === 0 ? [] : [`${damagedLines} damaged lines of the history were set aside`]
-  return [...(jobs.length === 0 ? [nothing] : [line(HEADINGS), ...lines]), ...damage]
+  return [...(jobs.length === 0 ? [nothing] : [line(headings), ...lines]), ...damage]
     .map((text) => `${text.trimEnd()}\n`)
     .join('')
+}
+
+/** The last column, where the agent knows its clients. */
+const callerText = ({ caller }: Shown): string => {
+  if (caller === undefined) return ''
+  const { role, tokenName, certificateName } = caller
+  if (tokenName !== undefined) return `${role} (token ${tokenName})`
+  return certificateName === undefined ? `${role} (address)` : `${role} (certificate ${certificateName})`
 }
 
 const cells = (record: Shown): string[] => {
@@ -99,7 +109,7 @@ const cells = (record: Shown): string[] => {
     // Where the agent has several servers; the same column, so that scripts find the others where they were.
     `${engine} ${engineVersion ?? ''}`.trimEnd() + (instance === undefined ? '' : ` (${instance})`),
   ]
-  if (record.state === 'running') return head(record.processGone ? 'interrupted' : 'running')
+  if (record.state === 'running') return [...head(record.processGone ? 'interrupted' : 'running'), '', '', '']
   const { state, seconds, bytes, code } = record
   return [
     ...head(state),

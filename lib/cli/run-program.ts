@@ -21,7 +21,7 @@ export const runProgram = async (
   argv: readonly string[],
   onFailure: (error: unknown) => Promise<void> = async () => {},
 ): Promise<number> => {
-  for (const command of [program, ...program.commands]) command.exitOverride()
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) command.exitOverride()
   try {
     await program.parseAsync(argv)
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok

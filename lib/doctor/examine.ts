@@ -1,7 +1,7 @@
 /**
  * Looks at everything that a backup depends on, and makes none.
  *
- *     host     node, user, helpers, compressors, port, state, history, clock, open files
+ *     host     node, user, helpers, compressors, port, access, state, history, clock, open files
  *     server   engine, login, grants, versions, data directory, spool, spill, redo log
  *
  * Every look stands for itself: one that finds something bad hides no other. What depends
@@ -9,6 +9,7 @@
  */
 
 import { hostGuards } from '../engines/index.ts'
+import { checkAccess } from './access.ts'
 import { checkPort } from './agent-port.ts'
 import { checkClock } from './clock.ts'
 import { checkDataDirectory, type Survey, surveyDataDirectory } from './data-directory.ts'
@@ -39,6 +40,7 @@ export const examine = async (patient: Patient): Promise<Finding[]> => {
     await checkCompressors(),
     checkOpenFiles(Math.max(0, ...surveys.map(({ tables }) => tables))),
     await checkPort(settings, patient.ping),
+    ...(await checkAccess(settings, nowMs)),
     ...memory.findings,
     checkClock({ nowMs, jobs: memory.jobs, newestFileMs: newestOf(surveys) }),
   ]
@@ -56,10 +58,12 @@ const examineServer = async (
   { instance, settings }: Server,
   jobs: Jobs,
 ): Promise<ServerFindings> => {
-  const { socket, defaultsFile } = settings
+  const { socket, defaultsFile, hostLogin = false } = settings
   const { finding: engine, identity } = await lookForEngine(settings)
   const isServer = identity?.name !== 'directory'
-  const server = isServer ? await lookAtServer({ ...login, socket, defaultsFile }, sample) : undefined
+  // What a client would send is not used then.
+  const tried = hostLogin ? {} : login
+  const server = isServer ? await lookAtServer({ ...tried, socket, defaultsFile }, sample, hostLogin) : undefined
   const survey = await surveyOf(settings, server)
   const findings = [
     engine,

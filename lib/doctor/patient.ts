@@ -4,7 +4,7 @@ import type { AgentSettings } from '../config/index.ts'
 import type { Ping } from './agent-port.ts'
 
 export type ServerSettings = Partial<
-  Pick<AgentSettings, 'engine' | 'directory' | 'socket' | 'defaultsFile' | 'datadir'>
+  Pick<AgentSettings, 'engine' | 'directory' | 'socket' | 'defaultsFile' | 'datadir' | 'hostLogin'>
 >
 
 export interface Server {

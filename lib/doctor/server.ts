@@ -18,9 +18,16 @@ export interface ServerLook {
 
 const NOTHING = { facts: undefined, writtenPerSecond: undefined } as const
 
-/** @param sample waits a while between two looks at the redo log; resolves with the seconds that have passed */
-export const lookAtServer = async (login: ServerLogin, sample: () => Promise<number>): Promise<ServerLook> => {
-  const isOwn = login.user === undefined && login.defaultsFile === undefined
+/**
+ * @param sample waits a while between two looks at the redo log; resolves with the seconds that have passed
+ * @param isHostLogin the agent itself logs in as the user of its process: that login is the one to try
+ */
+export const lookAtServer = async (
+  login: ServerLogin,
+  sample: () => Promise<number>,
+  isHostLogin = false,
+): Promise<ServerLook> => {
+  const isOwn = !isHostLogin && login.user === undefined && login.defaultsFile === undefined
   let server: ServerConnection
   try {
     server = await connectServer(login)

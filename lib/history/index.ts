@@ -9,6 +9,7 @@ export {
   MAX_MESSAGE_BYTES,
   OUTCOMES,
   type Outcome,
+  type RecordedCaller,
   type RecordedCoordinates,
   type RecordedLsn,
   type RecordedPadding,

@@ -138,5 +138,8 @@ export const isEnded = (record: JobRecord): record is EndedJobRecord => record.s
  * The job of a session that began last, whoever ran it and however it ended. A client may
  * choose a session id again, and clocks of two processes may differ: the order in the file decides.
  */
-export const newestOf = ({ jobs }: { readonly jobs: readonly JobRecord[] }, sid: string): JobRecord | undefined =>
-  jobs.findLast((record) => record.sid === sid)
+export const newestOf = (
+  { jobs }: { readonly jobs: readonly JobRecord[] },
+  sid: string,
+  isSeen: (record: JobRecord) => boolean = () => true,
+): JobRecord | undefined => jobs.findLast((record) => record.sid === sid && isSeen(record))

@@ -54,6 +54,14 @@ export interface RecordedServer {
   readonly data?: string | undefined
 }
 
+/** Who asked for it, where the agent asks who asks. Names alone: nothing here lets anybody in. */
+export interface RecordedCaller {
+  readonly role: string
+  /** By which of the two it had the role; neither: by its address. */
+  readonly tokenName?: string | undefined
+  readonly certificateName?: string | undefined
+}
+
 /** What is known of a job before its engine starts. */
 export interface JobBeginning {
   /** Random, unlike `sid`, which a client may choose and choose again. */
@@ -67,6 +75,8 @@ export interface JobBeginning {
   readonly server?: RecordedServer | undefined
   /** Which of the agent's servers, where it has several. */
   readonly instance?: string | undefined
+  /** Absent where everybody may ask, and in lines of earlier versions. */
+  readonly caller?: RecordedCaller | undefined
   readonly requested: Requested
 }
 
@@ -174,6 +184,7 @@ const readFacts = (fields: Fields): JobFacts | undefined => {
     ...optionally('engineVersion', fields['engineVersion'], text),
     ...optionally('server', fields['server'], shaped({ uuid: text, data: text })),
     ...optionally('instance', fields['instance'], text),
+    ...optionally('caller', fields['caller'], callerOf),
   }
   if (job === undefined || sid === undefined || peer === undefined || engine === undefined) return undefined
   if (startedAt === undefined || process === undefined || requested === undefined) return undefined
@@ -181,7 +192,12 @@ const readFacts = (fields: Fields): JobFacts | undefined => {
   return { job, sid, startedAt, peer, engine, ...(optional as JobServer), requested, process }
 }
 
-type JobServer = Pick<JobBeginning, 'engineVersion' | 'instance' | 'server'>
+type JobServer = Pick<JobBeginning, 'engineVersion' | 'instance' | 'server' | 'caller'>
+
+const callerOf = (value: unknown): RecordedCaller | undefined => {
+  const caller = shaped({ role: text, tokenName: text, certificateName: text })(value)
+  return typeof caller?.['role'] === 'string' ? (caller as unknown as RecordedCaller) : undefined
+}
 
 const readRequested = (value: unknown): Requested | undefined => {
   if (!isObject(value)) return undefined

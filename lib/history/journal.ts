@@ -159,12 +159,13 @@ export class Journal {
 
   /**
    * The job of a session that began last, whichever process wrote it; undefined when none is
-   * remembered. A job whose process is gone is `running` until somebody calls `markInterrupted`.
+   * remembered, or none of those that `isSeen` takes. A job whose process is gone is `running` until somebody calls
+   * `markInterrupted`.
    * An end that is owed is told, though no line says it yet.
    */
-  newest(sid: string): Promise<JobRecord | undefined> {
+  newest(sid: string, isSeen: (record: JobRecord) => boolean = () => true): Promise<JobRecord | undefined> {
     return this.#inTurn(async () => {
-      const record = newestOf((await this.#current()).ledger, sid)
+      const record = newestOf((await this.#current()).ledger, sid, isSeen)
       return record?.state === 'running' ? (this.#owed.get(record.job) ?? record) : record
     })
   }
@@ -236,7 +237,7 @@ export class Journal {
   }
 
   async #start(event: StartedEvent): Promise<void> {
-    const { job, sid, peer, engine, engineVersion, instance, server, requested } = event
+    const { job, sid, peer, engine, engineVersion, instance, server, caller, requested } = event
     const refused = Object.keys(requested).find((name) => !isRequestedName(name))
     if (refused !== undefined) throw new Error(`bug: "${refused}" must not be remembered as requested`)
     const record: RunningJobRecord = {
@@ -248,6 +249,7 @@ export class Journal {
       ...(engineVersion === undefined ? {} : { engineVersion }),
       ...(server === undefined ? {} : { server }),
       ...(instance === undefined ? {} : { instance }),
+      ...(caller === undefined ? {} : { caller }),
       requested,
       process: this.#process,
       state: 'running',

@@ -30,7 +30,7 @@ import {
 } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk } from '../flow/index.ts'
-import type { JobEnd, Outcome, RecordedServer, Requested } from '../history/index.ts'
+import type { JobEnd, Outcome, RecordedCaller, RecordedServer, Requested } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Lease } from './admission.ts'
 import { AwakeClock } from './awake-clock.ts'
@@ -51,6 +51,8 @@ export interface BackupOrder {
   readonly sid: string
   /** Who asked: `192.0.2.7:51234`. */
   readonly peer: string
+  /** By which right, where there are roles. */
+  readonly caller?: RecordedCaller | undefined
   /** What was asked for, as the history remembers it. Never a secret. */
   readonly requested: Requested
   readonly engine: Engine
@@ -232,9 +234,13 @@ export class BackupJob {
    * @throws BackupError `HISTORY_*`: the job must not start
    */
   async begin(): Promise<void> {
-    const { job, sid, peer, requested, engine, instance, server, memory } = this.#order
+    const { job, sid, peer, requested, engine, instance, server, caller, memory } = this.#order
     const { name, version } = engine.identity
-    const known = { ...(instance === undefined ? {} : { instance }), ...(server === undefined ? {} : { server }) }
+    const known = {
+      ...(instance === undefined ? {} : { instance }),
+      ...(server === undefined ? {} : { server }),
+      ...(caller === undefined ? {} : { caller }),
+    }
     await memory.started({ job, sid, peer, engine: name, engineVersion: version, ...known, requested })
     this.#isRemembered = true
   }
@@ -246,9 +252,10 @@ export class BackupJob {
    * @throws BackupError why there is no backup; the engine is gone by then
    */
   async start(): Promise<void> {
-    const { engine, user, password, instance, extraArgs, base, serverSide } = this.#order
+    const { engine, user, password, instance, caller, extraArgs, base, serverSide } = this.#order
     this.#step('starting')
-    this.#log.info({ engine: engine.identity.name, version: engine.identity.version, instance }, 'backup starting')
+    const { name, version } = engine.identity
+    this.#log.info({ engine: name, version, instance, caller }, 'backup starting')
     this.#abort.signal.throwIfAborted()
     await this.#startCompressor() // first: no lock is waited for by one that cannot start
     await serverSide?.before(this.#abort.signal, this.#log)

@@ -87,15 +87,20 @@ export class JobMemory {
     }
   }
 
-  /** The newest job of a session id, whether it runs or has ended, in this agent or another. @throws BackupError `HISTORY_*` */
-  async newest(sid: string): Promise<RememberedJob | undefined> {
-    const ours = [...this.#remembered.values()].filter((record) => record.sid === sid).at(-1)
+  /**
+   * The newest job of a session id, whether it runs or has ended, in this agent or another.
+   *
+   * @param isSeen which jobs there are for whoever asks: another one of the same id hides none of them
+   * @throws BackupError `HISTORY_*`
+   */
+  async newest(sid: string, isSeen: (job: JobBeginning) => boolean = () => true): Promise<RememberedJob | undefined> {
+    const ours = [...this.#remembered.values()].filter((record) => record.sid === sid && isSeen(record)).at(-1)
     if (this.#journal === undefined) return ours
     try {
-      const job = await this.#journal.newest(sid)
+      const job = await this.#journal.newest(sid, isSeen)
       if (job?.state !== 'running') return job
       await this.#journal.markInterrupted() // it may be another agent's, which was killed meanwhile
-      return await this.#journal.newest(sid)
+      return await this.#journal.newest(sid, isSeen)
     } catch (error) {
       if (ours !== undefined) return ours // the disk is gone, and we know it all the same
       throw error

@@ -20,8 +20,15 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 const STDERR_DESCRIPTOR = 2
 
 /** Names under which a secret could ever stand in a logged object, at the top and one or two levels down. */
-const SECRET_NAMES = ['password', 'pass', 'secret', 'token', 'authorization']
-const REDACTED_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
+const SECRET_NAMES = ['password', 'pass', 'secret', 'token', 'agent-token', 'authorization']
+const REDACTED_PATHS = SECRET_NAMES.flatMap((name) => {
+  const key = name.includes('-') ? `["${name}"]` : name
+  const below = key.startsWith('[') ? key : `.${name}`
+  return [key, `*${below}`, `*.*${below}`]
+})
+
+/** What a token of an agent looks like, wherever in a line it stands. Source: protocol/agent-token.ts. */
+const TOKENS = /kvb_[0-9A-Za-z]{20,}/g
 
 export interface LoggerOptions {
   readonly level: LogLevel
@@ -50,6 +57,7 @@ export const createLogger = async ({
     redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
+    hooks: { streamWrite: (line: string) => line.replace(TOKENS, 'kvb_[redacted]') },
   }
   if (!pretty) {
     const logger: Logger = pino(options, destination)

@@ -25,6 +25,7 @@ const PATIENCE = { connectMs: 5_000, silenceMs: 30_000, signal: new AbortControl
 
 /** The document says what goes wrong in words for people; all that can is that the backup program gives up. */
 const situationOf = (example: ConversationExample): SituationName => {
+  if (/^agent-token=/m.test(example.client.toString()) || example.answer.bytes.includes('AGENT_ACCESS_')) return 'roles'
   const isFailing = endOf(example) === 'reset' || example.end?.bytes.includes('status=FAILED')
   if (isFailing === true) return 'engine-fails-in-the-stream'
   // A directory has no increments, whatever they are to be based on.

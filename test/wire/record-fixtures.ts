@@ -10,7 +10,7 @@
 import { fileURLToPath } from 'node:url'
 
 import { mustRun, plainEnvironment } from '../rig/run-program.ts'
-import { PASSWORD, SITUATIONS, sessionFiles } from './situations.ts'
+import { PASSWORD, SITUATIONS, sessionFiles, TOKEN } from './situations.ts'
 
 const CLIENT = fileURLToPath(new URL('../../bin/backup-client.js', import.meta.url))
 
@@ -23,7 +23,7 @@ for (const situation of new Set(files.map((file) => file.situation))) {
     const stage = await SITUATIONS[situation]('as a program')
     const options = ['--request', file, '--out', file, ...stage.hide.flatMap((text) => ['--hide', text])]
     await mustRun(process.execPath, [CLIENT, 'record', `${stage.host}:${stage.port}`, ...options], {
-      environment: { ...plainEnvironment(), BACKUP_PASSWORD: PASSWORD },
+      environment: { ...plainEnvironment(), BACKUP_PASSWORD: PASSWORD, KV_BACKUP_TOKEN: TOKEN },
     })
     await stage.leave()
     console.log(`${name} (${situation})`)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { parseSession, type Pieces, type RecordedSession, readSession, replaySession } from '../../lib/client/index.ts'
@@ -9,6 +10,7 @@ import {
   type SituationName,
   type Stage,
   sessionFiles,
+  TOKEN,
 } from './situations.ts'
 
 const FILES = sessionFiles()
@@ -18,7 +20,15 @@ const SITUATION_NAMES = Object.keys(SITUATIONS) as SituationName[]
 const WANTS_ITS_CUT = 'trailing-bytes'
 
 /** About how long what is filled in is: enough to cut a request and a receipt everywhere. */
-const FILLED_BYTES = { password: PASSWORD.length, sid: 36, text: 0, version: 0, bytes: 5, sha256: 64 } as const
+const FILLED_BYTES = {
+  password: PASSWORD.length,
+  token: TOKEN.length,
+  sid: 36,
+  text: 0,
+  version: 0,
+  bytes: 5,
+  sha256: 64,
+} as const
 
 const clientBytes = ({ steps }: RecordedSession): number => {
   let bytes = 0
@@ -40,7 +50,7 @@ describe.each<Running>(['in this process', 'as a program'])('an agent %s', (runn
     })
     afterAll(() => stage.leave())
     const replay = (session: string | RecordedSession, pieces: Pieces) =>
-      replaySession(session, { ...stage, password: PASSWORD, pieces, onAnswer: stage.answered })
+      replaySession(session, { ...stage, password: PASSWORD, token: TOKEN, pieces, onAnswer: stage.answered })
 
     test.each(files)('answers $name as recorded', async ({ file }) => {
       await replay(file, 'recorded')
@@ -108,10 +118,12 @@ test('every situation has a session, and every session names its situation', () 
   expect([...used].sort()).toEqual([...SITUATION_NAMES].sort())
 })
 
-test('no session holds a password', async () => {
+test('no session holds a password or a token', async () => {
   for (const { file } of FILES) {
     const { steps } = await readSession(file)
     expect(JSON.stringify(steps)).not.toContain(PASSWORD)
+    expect(JSON.stringify(steps)).not.toContain(TOKEN)
+    expect(readFileSync(file, 'latin1')).not.toMatch(/kvb_/)
   }
   expect(SESSION_DIRECTORY).toMatch(/fixtures\/wire\/$/)
 })

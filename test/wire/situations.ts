@@ -14,14 +14,18 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
-import type { AgentSettings } from '../../lib/config/index.ts'
+import type { AgentSettings, Role } from '../../lib/config/index.ts'
 import { type JobEnd, Journal } from '../../lib/history/index.ts'
+import { addToken, hashOf } from '../../lib/tokens/index.ts'
 import { endChunk, payloadChunk } from '../archive/xbstream-writer.ts'
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from '../rig/guard.ts'
 import { rawClient } from '../rig/raw-client.ts'
 
 /** What `{password}` stands for in every session here: the one of the protocol text's example. */
 export const PASSWORD = 's3cUre'
+
+/** What `{token}` stands for: the one of the protocol text's examples. Here it gives the role `nightly`. */
+export const TOKEN = 'kvb_pLf7qGDBSfM2Xx470VzGATipXB363NII2oyofDtVjVh0EDUuj'
 
 /** How an agent is run: in this process, as the library does it, or as the program. */
 export type Running = 'in this process' | 'as a program'
@@ -49,6 +53,28 @@ export const SITUATIONS = {
     const scratch = makeGuardedDirectory('wire')
     await writeHistory(join(scratch, 'state'))
     return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch) })
+  },
+
+  /** Clients need a role: one is given by a token, the other to an address from which nobody asks. */
+  roles: async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    const tokensFile = join(scratch, 'tokens')
+    const token = { role: 'nightly', createdMs: 0, expiresMs: undefined, revokedMs: undefined, hash: hashOf(TOKEN) }
+    await addToken(tokensFile, { ...token, name: 'example' })
+    const roles: Record<string, Role> = {
+      nightly: { actions: ['backup', 'status', 'verdict'] },
+      deployed: { addresses: ['192.0.2.0/24'], withoutToken: true },
+    }
+    return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch), roles, tokensFile })
+  },
+
+  /** Whoever asks from this host may make backups and see them, without a token: the decision for deployed clients. */
+  addresses: async (running: Running): Promise<Stage> => {
+    const scratch = makeGuardedDirectory('wire')
+    const roles: Record<string, Role> = {
+      deployed: { actions: ['backup', 'monitor'], addresses: ['127.0.0.0/8'], withoutToken: true },
+    }
+    return stage(running, scratch, { engine: 'directory', directory: smallDirectory(scratch), roles })
   },
 
   /** A backup is running, and its client does not read: larger than all buffers between two sockets, it cannot end. */
@@ -218,16 +244,22 @@ const startInside = async (settings: Partial<AgentSettings>, path: string): Prom
 const PROGRAM = fileURLToPath(new URL('../../bin/backup-agent.js', import.meta.url))
 
 const startProgram = async (
-  { engine = 'auto', directory, stateDirectory }: Partial<AgentSettings>,
+  { engine = 'auto', directory, stateDirectory, roles, tokensFile }: Partial<AgentSettings>,
   path: string,
 ): Promise<Stoppable> => {
+  const configuration = roles === undefined ? [] : ['--config', writeRoles(String(stateDirectory), roles)]
+  const tokens = tokensFile === undefined ? [] : ['--tokens-file', tokensFile]
   const options = ['--listen', '127.0.0.1:0', '--engine', engine, '--drain-seconds', '0']
   const source = directory === undefined ? [] : ['--directory', directory]
   const history = stateDirectory === undefined ? ['--no-history'] : ['--state-dir', stateDirectory]
-  const child = spawn(process.execPath, [PROGRAM, 'serve', ...options, ...source, ...history], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: path },
-  })
+  const child = spawn(
+    process.execPath,
+    [PROGRAM, 'serve', ...options, ...source, ...history, ...configuration, ...tokens],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: path },
+    },
+  )
   const { pid } = child
   if (pid === undefined) throw new Error('backup-agent did not start')
   watchProcess(pid, 'backup-agent')
@@ -242,6 +274,21 @@ const startProgram = async (
       forgetProcess(pid)
     },
   }
+}
+
+/** A configuration with nothing but roles. */
+const writeRoles = (stateDirectory: string, roles: Readonly<Record<string, Role>>): string => {
+  const file = `${stateDirectory}.toml`
+  const tables = Object.entries(roles).map(([name, { actions, addresses, withoutToken = false }]) =>
+    [
+      `[role.${name}]`,
+      ...(actions === undefined ? [] : [`actions = ${JSON.stringify(actions)}`]),
+      ...(addresses === undefined ? [] : [`addresses = ${JSON.stringify(addresses)}`]),
+      `without-token = ${withoutToken}`,
+    ].join('\n'),
+  )
+  writeFileSync(file, `${tables.join('\n')}\n`, { mode: 0o640 })
+  return file
 }
 
 /** Waits for the log line that says where the agent listens; the rest of the log is read and thrown away. */
