@@ -25,6 +25,7 @@ export const LAYERS = {
   server: 2,
   tokens: 2,
   jobs: 3,
+  certificates: 3,
   agent: 4,
   client: 4,
   doctor: 4,
@@ -104,6 +105,12 @@ const HOMES: Readonly<Record<string, Home>> = {
     home: /^lib\/(agent\/listener|client\/request|log\/journal-destination)[^/]*\.ts$/,
     where: 'lib/agent/listener*.ts, lib/client/request*.ts and lib/log/journal-destination.ts',
     why: 'everything behind those works on streams, and can be tested without a network',
+    typesIn: /^lib\/(agent|client)\//,
+  },
+  'node:tls': {
+    home: /^lib\/(agent\/secure-server|client\/request-secure)\.ts$/,
+    where: 'lib/agent/secure-server.ts and lib/client/request-secure.ts',
+    why: 'which versions are spoken and who is trusted is one decision on either side, and forgetting it once is enough',
     typesIn: /^lib\/(agent|client)\//,
   },
 }

@@ -209,6 +209,20 @@ export const CATALOGUE = catalogue({
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_CONNECTIONS: { exit: EXIT.network, meaning: 'connections were dropped: too many at the same time' },
   AGENT_LISTEN: { exit: EXIT.network, meaning: 'the agent cannot listen on the address' },
+  AGENT_INSECURE: {
+    exit: EXIT.usage,
+    meaning: 'an address beyond this host, and neither TLS nor the explicit decision to do without',
+  },
+  AGENT_TLS_FILE: {
+    exit: EXIT.usage,
+    meaning: 'a certificate or key of the agent cannot be read or must not be trusted',
+  },
+  AGENT_TLS_KEY: { exit: EXIT.usage, meaning: 'the key of the agent does not belong to its certificate' },
+  AGENT_TLS_EXPIRED: { exit: EXIT.usage, meaning: 'the certificate of the agent is not valid now' },
+  AGENT_TLS_REQUIRED: { exit: EXIT.refused, meaning: 'the agent speaks TLS, and was asked in clear' },
+  AGENT_TLS_NONE: { exit: EXIT.refused, meaning: 'the agent speaks no TLS, and was asked in TLS' },
+  AGENT_TLS_HANDSHAKE: { exit: EXIT.refused, meaning: 'a client did not come through the TLS handshake' },
+  AGENT_TLS_CLIENT: { exit: EXIT.refused, meaning: 'the client has no certificate that the agent trusts' },
   AGENT_DESCRIPTOR: { exit: EXIT.usage, meaning: 'the socket that the agent was given is none it can serve' },
 
   // client: the asking side
@@ -219,6 +233,20 @@ export const CATALOGUE = catalogue({
   },
   CLIENT_CONNECT: { exit: EXIT.network, meaning: 'the agent cannot be reached' },
   CLIENT_UNANSWERED: { exit: EXIT.network, meaning: 'the agent broke the connection off in place of an answer' },
+  CLIENT_TLS_FILE: { exit: EXIT.usage, meaning: 'a certificate or key of the client cannot be read or does not fit' },
+  CLIENT_TLS_UNTRUSTED: {
+    exit: EXIT.network,
+    meaning: 'the certificate of the agent comes from nobody who is trusted here',
+  },
+  CLIENT_TLS_NAME: { exit: EXIT.network, meaning: 'the certificate of the agent is for another name' },
+  CLIENT_TLS_EXPIRED: { exit: EXIT.network, meaning: 'a certificate is not valid now' },
+  CLIENT_TLS_NOT_SPOKEN: { exit: EXIT.network, meaning: 'the agent speaks no TLS' },
+  CLIENT_TLS_VERSION: { exit: EXIT.network, meaning: 'the agent speaks only versions of TLS that are too old' },
+  CLIENT_TLS_CERTIFICATE: {
+    exit: EXIT.refused,
+    meaning: 'the agent wants a certificate of the client, or another one',
+  },
+  CLIENT_TLS_HANDSHAKE: { exit: EXIT.network, meaning: 'the TLS handshake with the agent failed' },
   CLIENT_CUT: {
     exit: EXIT.incomplete,
     meaning: 'the connection broke before all of the answer or the stream was there',
@@ -241,6 +269,17 @@ export const CATALOGUE = catalogue({
   CLIENT_WRITE: { exit: EXIT.local, meaning: 'the backup cannot be written here' },
   CLIENT_INTERRUPTED: { exit: EXIT.interrupted, meaning: 'the client was told to stop' },
   CLIENT_TERMINATED: { exit: EXIT.terminated, meaning: 'the client was told to end' },
+
+  // certificates of one's own
+  CERTIFICATE_EXISTS: {
+    exit: EXIT.local,
+    meaning: 'a certificate or key is there already, and none is ever overwritten',
+  },
+  CERTIFICATE_AUTHORITY: {
+    exit: EXIT.local,
+    meaning: 'the private certificate authority is not there or cannot be used',
+  },
+  CERTIFICATE_MAKING: { exit: EXIT.engine, meaning: 'openssl is missing or could not make a certificate' },
 
   // cli: the face to people
   CLI_USAGE: { exit: EXIT.usage, meaning: 'an option or argument that cannot be' },

@@ -108,10 +108,12 @@ setpriv             util-linux
 flock               util-linux
 systemd-analyze     systemd
 logrotate           logrotate
+openssl             openssl
+stunnel             stunnel4
 PROGRAMS
 # Debian's smallest installs of these two lack modules that tests compare with.
 perl -MMIME::Base64 -e 1 2>/dev/null || missing perl perl
-python3 -c 'import tarfile' 2>/dev/null || missing python3 python3
+python3 -c 'import ssl, tarfile' 2>/dev/null || missing python3 python3
 
 if [ -n "$missing_packages" ]; then
   packages=${missing_packages# }
