@@ -12,6 +12,7 @@
 
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { type AgentSettings, type ConnectionLimits, DEFAULT_SECONDS } from '../config/index.ts'
 import { type EngineIdentity, hostGuards } from '../engines/index.ts'
@@ -20,16 +21,19 @@ import { type ServerDebts, WISH_SIGNAL } from '../history/index.ts'
 import type { BackupJob, JobMemory } from '../jobs/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { ConnectionGate, type Visitor } from './connection-gate.ts'
+import { watchExpiry } from './expiry-watch.ts'
 import { Admissions, allOf, openInstances } from './instances.ts'
 import { openDebts, openMemory } from './open-memory.ts'
 import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
-import { serveSession, type SessionContext } from './session.ts'
+import { openSecurity, type Security, secure } from './secure-connection.ts'
+import { serveSession, type SessionContext, timeLeft } from './session.ts'
 import { makeSessionContext } from './session-context.ts'
 
 /** Settings made ready to be used. */
 export interface Prepared {
   readonly context: SessionContext
   readonly connections: Partial<ConnectionLimits>
+  readonly security: Security
   readonly drainSeconds: number
 }
 
@@ -64,7 +68,7 @@ export class Agent {
 
   /**
    * @param settings what differs from the defaults
-   * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`
+   * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`, `AGENT_TLS_*`
    */
   static async open(settings: Partial<AgentSettings> = {}, log: Logger = silentLogger()): Promise<Agent> {
     const runtime = await makeRuntimeDirectory()
@@ -73,6 +77,7 @@ export class Agent {
       memory = await openMemory(settings.stateDirectory, log)
       const agent = new Agent(runtime, memory, settings, log)
       agent.use(await agent.makeReady(settings))
+      agent.#watchExpiry()
       return agent
     } catch (error) {
       await memory?.close()
@@ -84,9 +89,10 @@ export class Agent {
   /**
    * Makes everything ready that other settings need, and changes nothing yet.
    *
-   * @throws BackupError `ENGINE_*`: then the settings cannot be used
+   * @throws BackupError `ENGINE_*`, `AGENT_TLS_*`: then the settings cannot be used
    */
   async makeReady(settings: Partial<AgentSettings>): Promise<Prepared> {
+    const security = await openSecurity(settings, this.#log)
     const instances = await openInstances(settings, {
       runtimeDirectory: this.#runtime.path,
       lockDirectory: this.#stateDirectory,
@@ -102,7 +108,19 @@ export class Agent {
       startedMs: this.#startedMs,
     })
     const { connections = {}, seconds } = settings
-    return { context, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }
+    return { context, security, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }
+  }
+
+  #watchExpiry(): void {
+    void watchExpiry({
+      warnings: (nowMs) => this.#ready.security.door?.warnings(nowMs) ?? [],
+      nowMs: Date.now,
+      wait: async (milliseconds, signal) => {
+        await delay(milliseconds, undefined, { signal, ref: false }).catch(() => undefined)
+      },
+      signal: this.#hurry.signal,
+      log: this.#log,
+    })
   }
 
   /** From now on sessions get these settings; those that have begun keep theirs. Where the history is does not change. */
@@ -119,13 +137,13 @@ export class Agent {
     if (access !== undefined) this.#log.info({ roles: [...access.roles.keys()] }, 'clients need a role')
   }
 
-  get #context(): SessionContext {
+  get #ready(): Prepared {
     if (this.#current === undefined) throw new Error('bug: an agent without settings')
-    return this.#current.context
+    return this.#current
   }
 
   get engine(): EngineIdentity {
-    return this.#context.engine.identity
+    return this.#ready.context.engine.identity
   }
 
   /**
@@ -142,10 +160,15 @@ export class Agent {
     await session
   }
 
-  async #serve(socket: Socket, visitor: Visitor): Promise<void> {
+  async #serve(raw: Socket, visitor: Visitor): Promise<void> {
     if (!(await visitor.turn(this.#hurry.signal))) return
-    const peer = `${visitor.address}:${socket.remotePort ?? '?'}`
-    await serveSession(socket, peer, visitor, this.#context, this.#log.child({ peer }))
+    const peer = `${visitor.address}:${raw.remotePort ?? '?'}`
+    const log = this.#log.child({ peer })
+    const { context, security } = this.#ready
+    const startedMs = performance.now()
+    const channel = await secure(raw, security, { deadlineMs: timeLeft(context, visitor), hurry: context.hurry, visitor, log })
+    if (channel === undefined) return
+    await serveSession(channel, peer, visitor, context, log, performance.now() - startedMs)
   }
 
   /** Cancels what runs now; its clients see a reset, or the end of a framed stream. */

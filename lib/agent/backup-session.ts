@@ -36,7 +36,7 @@ import { isWrongLogin } from './login-penalties.ts'
 import { uniformRefusal } from './login-refusal.ts'
 import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
-import { type Patience, resetWhenArrived, untilArrived } from './reset.ts'
+import { type Patience, resetWhenArrived, untilArrived, type Wire } from './reset.ts'
 import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
 import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
@@ -79,6 +79,8 @@ export const serveBackup = async (
 
 class BackupSession {
   readonly #socket: Socket
+  /** For what the system knows of the connection, and for breaking it off. */
+  readonly #raw: Socket
   readonly #gone: AbortSignal
   readonly #visitor: Visitor
   readonly #decision: StreamDecision
@@ -90,7 +92,7 @@ class BackupSession {
   #told: Told = 'nothing'
 
   constructor(
-    { socket, gone, peer, visitor }: Connection,
+    { socket, raw, gone, peer, visitor }: Connection,
     decision: StreamDecision,
     context: SessionContext,
     log: Logger,
@@ -98,6 +100,7 @@ class BackupSession {
     compressor: FoundCompressor | undefined,
   ) {
     this.#socket = socket
+    this.#raw = raw
     this.#gone = gone
     this.#visitor = visitor
     this.#decision = decision
@@ -142,7 +145,7 @@ class BackupSession {
       nowMs,
       wait,
       wallClockMs: Date.now(),
-      unacknowledgedBytes: async () => (await tcpState(socket))?.unacknowledgedBytes ?? 0,
+      unacknowledgedBytes: async () => (await tcpState(raw))?.unacknowledgedBytes ?? 0,
       lease: plan.lease ?? context.admission.admit(sid), // last: whatever throws before it has nothing to give back
     })
   }
@@ -153,7 +156,7 @@ class BackupSession {
     this.#gone.addEventListener('abort', onGone)
     this.#socket.on('data', this.#onExtraBytes)
     this.#context.jobs.add(job)
-    void watchReachability(this.#socket, this.#context.networkMs, this.#ended.signal, (error) => {
+    void watchReachability(this.#wire, this.#context.networkMs, this.#ended.signal, (error) => {
       job.abandon(error)
       this.#socket.destroy() // nobody is there to be told
     })
@@ -241,8 +244,8 @@ class BackupSession {
     if (this.#told === 'nothing') return refuse(socket, error, sid)
     if (this.#told === 'sending' && encoding !== 'framed') {
       // What is on the way holds the end: whatever of it has not arrived must never do so.
-      if (this.#job.isLettingGo) socket.resetAndDestroy()
-      else await resetWhenArrived(socket, this.#patience)
+      if (this.#job.isLettingGo) this.#raw.resetAndDestroy()
+      else await resetWhenArrived(this.#wire, this.#patience)
       return
     }
     await this.#closeInOrder(this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error))
@@ -255,9 +258,13 @@ class BackupSession {
     if (socket.destroyed) return
     socket.end(last)
     this.#visitor.left(socket)
-    await untilArrived(socket, this.#patience)
+    await untilArrived(this.#wire, this.#patience)
     if (socket.writableFinished) await finishedByPeer(socket, hurry)
     socket.destroy()
+  }
+
+  get #wire(): Wire {
+    return { socket: this.#socket, raw: this.#raw }
   }
 
   get #patience(): Patience {

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
 import { type KvBlock, type ProtocolVersion, RequestParser, refuseTrailingBytes } from '../protocol/index.ts'
+import { HANDSHAKE_RECORD } from './secure-connection.ts'
 
 export interface ReceivedRequest {
   readonly version: ProtocolVersion
@@ -17,15 +18,22 @@ export interface ReceivedRequest {
 
 /**
  * @param deadlineMs milliseconds for the whole request
+ * @param leftMs so many of them are left
  * @param hurry aborts when the agent ends and waits for no request any more
- * @throws BackupError `AGENT_REQUEST_TIMEOUT`, `PROTOCOL_*`, `JOB_DRAINING`; `JOB_CLIENT_GONE` when the connection was lost
+ * @throws BackupError `AGENT_REQUEST_TIMEOUT`, `AGENT_TLS_NONE`, `PROTOCOL_*`, `JOB_DRAINING`; `JOB_CLIENT_GONE` when the connection was lost
  */
-export const receiveRequest = (socket: Socket, deadlineMs: number, hurry: AbortSignal): Promise<ReceivedRequest> =>
+export const receiveRequest = (
+  socket: Socket,
+  deadlineMs: number,
+  hurry: AbortSignal,
+  leftMs = deadlineMs,
+): Promise<ReceivedRequest> =>
   new Promise((resolve, reject) => {
     const parser = new RequestParser()
     const timer = setTimeout(() => {
       fail(new BackupError('AGENT_REQUEST_TIMEOUT', `no whole request within ${deadlineMs / 1000} s`, { deadlineMs }))
-    }, deadlineMs)
+    }, leftMs)
+    let isFirst = true
 
     const settle = (): void => {
       clearTimeout(timer)
@@ -45,6 +53,9 @@ export const receiveRequest = (socket: Socket, deadlineMs: number, hurry: AbortS
     }
     const onData = (chunk: Buffer): void =>
       guarded(() => {
+        // It would wait for a newline, and get one by chance alone.
+        if (isFirst && chunk[0] === HANDSHAKE_RECORD) throw tlsNone()
+        isFirst = false
         const received = parser.push(chunk)
         if (received === undefined) return
         refuseTrailingBytes(received.rest)
@@ -64,3 +75,11 @@ export const receiveRequest = (socket: Socket, deadlineMs: number, hurry: AbortS
     hurry.addEventListener('abort', onHurry)
     socket.on('data', onData).on('end', onEnd).on('close', onClose)
   })
+
+const tlsNone = (): BackupError =>
+  new BackupError(
+    'AGENT_TLS_NONE',
+    'this agent speaks no TLS here',
+    {},
+    { hint: 'ask it without --tls, or give it a certificate: tls-cert and tls-key' },
+  )

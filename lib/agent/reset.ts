@@ -11,13 +11,18 @@
  * our system has all of them, they are left to it, with a FIN behind: tar refuses what it
  * will have then, and who looks for the end of the archive finds none. Only where our
  * system would not even take them all can nobody say where they end.
+ * Over TLS bytes count as written until the system has taken the last of the records they went into, and it is
+ * the connection below that is acknowledged and broken off: no word of TLS says then that this is the end.
  * Rule: PROTOCOL.md, "Ends of a stream".
  */
 
-import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 
+import type { Channel } from './secure-connection.ts'
 import { type TcpState, tcpState } from './tcp-table.ts'
+
+/** What a connection is written to, and what it is to the system: one and the same without TLS. */
+export type Wire = Pick<Channel, 'socket' | 'raw'>
 
 /** How long a peer may take for what is on its way to it. */
 export interface Patience {
@@ -43,7 +48,7 @@ const MISSING_FOR_GOOD = 10
 
 /** The world as it is, unless a test says otherwise. */
 export interface Surroundings {
-  look(socket: Socket): Promise<TcpState | undefined>
+  look(raw: Channel['raw']): Promise<TcpState | undefined>
   nowMs(): number
   wait(milliseconds: number): Promise<unknown>
 }
@@ -51,11 +56,19 @@ export interface Surroundings {
 const REAL: Surroundings = { look: tcpState, nowMs: () => performance.now(), wait: (ms) => setTimeout(ms) }
 
 /** Resolves when the connection is broken off, or left to the system with all that was written. Never throws. */
-export const resetWhenArrived = async (socket: Socket, patience: Patience): Promise<void> => {
-  const hasArrived = await untilArrived(socket, patience)
-  if (hasArrived || socket.writableLength > 0) socket.resetAndDestroy()
-  else socket.destroy()
+export const resetWhenArrived = async (wire: Wire, patience: Patience): Promise<void> => {
+  const hasArrived = await untilArrived(wire, patience)
+  if (hasArrived || wire.socket.writableLength > 0) breakOff(wire)
+  else wire.raw.destroy()
 }
+
+/** Behind everything that was written: a socket waits for that by itself, but not for what TLS holds above it. */
+const breakOff = ({ socket, raw }: Wire): void => {
+  if (socket === raw || socket.writableLength === 0) raw.resetAndDestroy()
+  else socket.write(NOTHING, () => raw.resetAndDestroy())
+}
+
+const NOTHING = Buffer.alloc(0)
 
 /**
  * Resolves when everything that was written has been acknowledged, or when it has had time enough. Never throws.
@@ -63,7 +76,7 @@ export const resetWhenArrived = async (socket: Socket, patience: Patience): Prom
  * @returns whether it is known to have arrived
  */
 export const untilArrived = async (
-  socket: Socket,
+  { socket, raw }: Wire,
   { stallMs, hurry }: Patience,
   { look, nowMs, wait }: Surroundings = REAL,
 ): Promise<boolean> => {
@@ -72,8 +85,8 @@ export const untilArrived = async (
   let movedMs = startedMs
   let leftBefore = Number.POSITIVE_INFINITY
   let missing = 0
-  for (let lookMs = FIRST_LOOK_MS; !socket.destroyed; lookMs = Math.min(lookMs * 1.2, LAST_LOOK_MS)) {
-    const state = await look(socket)
+  for (let lookMs = FIRST_LOOK_MS; !raw.destroyed && !socket.destroyed; lookMs = Math.min(lookMs * 1.2, LAST_LOOK_MS)) {
+    const state = await look(raw)
     missing = state === undefined ? missing + 1 : 0
     const now = nowMs()
     if (state !== undefined) {

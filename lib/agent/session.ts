@@ -10,8 +10,6 @@
  * Never throws: whatever happens is told to the client and the log.
  */
 
-import type { Socket } from 'node:net'
-
 import type { OptionSet } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { Wait } from '../flow/index.ts'
@@ -33,6 +31,7 @@ import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
 import { answerQuestion } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
+import type { Channel } from './secure-connection.ts'
 import { finish, refuse, whenGone } from './send.ts'
 import { readServerWishes, serverSideOf } from './server-wishes.ts'
 import { takeToken } from './take-token.ts'
@@ -73,8 +72,7 @@ export interface SessionContext extends Instance {
 }
 
 /** The other side of a session. */
-export interface Connection {
-  readonly socket: Socket
+export interface Connection extends Channel {
   /** Aborts when nothing can be sent any more. */
   readonly gone: AbortSignal
   /** `192.0.2.7:51234` */
@@ -82,15 +80,21 @@ export interface Connection {
   readonly visitor: Visitor
 }
 
-/** Serves one connection to its end. */
+/**
+ * Serves one connection to its end.
+ *
+ * @param elapsedMs how much of the time for its request is over, besides what it had to wait for its turn
+ */
 export const serveSession = async (
-  socket: Socket,
+  channel: Channel,
   peer: string,
   visitor: Visitor,
   agent: SessionContext,
   log: Logger,
+  elapsedMs = 0,
 ): Promise<void> => {
-  const connection = { socket, peer, visitor, gone: whenGone(socket) }
+  const { socket, certificateNames } = channel
+  const connection = { ...channel, peer, visitor, gone: whenGone(socket) }
   const answer = async (blocks: readonly Buffer[]): Promise<void> => {
     const sent = finish(socket, blocks)
     visitor.left(socket)
@@ -99,15 +103,14 @@ export const serveSession = async (
   let sid: string | undefined
   let login: TriedLogin = {}
   try {
-    // From the first moment of the connection, which may have had to wait.
-    const leftMs = Math.max(agent.requestDeadlineMs - visitor.waitedMs, LEAST_REQUEST_MS)
-    const { version, block } = await receiveRequest(socket, leftMs, agent.hurry)
+    const leftMs = timeLeft(agent, visitor) - elapsedMs
+    const { version, block } = await receiveRequest(socket, agent.requestDeadlineMs, agent.hurry, leftMs)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const { token, rest } = takeToken(block)
     const request = readRequest(rest, version)
-    if (visitor.mayLog('request')) log.info({ action: request.action, version: version.text }, 'request')
-    const channel = { address: visitor.address, certificateNames: [] }
-    const grant = await authorise({ request, token }, channel, agent.access)
+    const who = certificateNames.length === 0 ? {} : { certificate: certificateNames }
+    if (visitor.mayLog('request')) log.info({ action: request.action, version: version.text, ...who }, 'request')
+    const grant = await authorise({ request, token }, { address: visitor.address, certificateNames }, agent.access)
     visitor.known()
     if (grant.caller?.tokenName !== undefined) visitor.loggedIn()
     noteCaller(grant, log)
@@ -149,6 +152,10 @@ export const serveSession = async (
     visitor.left(socket)
   }
 }
+
+/** How long a request may take yet: the time counts from the first moment of the connection, which may have had to wait. */
+export const timeLeft = ({ requestDeadlineMs }: SessionContext, { waitedMs }: Visitor): number =>
+  Math.max(requestDeadlineMs - waitedMs, LEAST_REQUEST_MS)
 
 /** Who had to wait for its turn has its request in the socket already. */
 const LEAST_REQUEST_MS = 1000

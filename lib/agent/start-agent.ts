@@ -8,7 +8,7 @@
 
 import type { Socket } from 'node:net'
 
-import { type AgentSettings, DEFAULT_HOST, DEFAULT_PORT, PRODUCT } from '../config/index.ts'
+import { type AgentSettings, DEFAULT_HOST, DEFAULT_PORT, isExposed, PRODUCT, refuseExposure } from '../config/index.ts'
 import type { EngineIdentity } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
@@ -36,8 +36,8 @@ export interface RunningAgent {
    * New connections get these settings, running backups keep theirs. The listener stays, unless `host` or `port` was
    * changed. `stateDirectory` is not taken over: the history is open for as long as the agent lives.
    *
-   * @throws BackupError `ENGINE_*`, `AGENT_LISTEN`, `JOB_DRAINING` when it was told to stop meanwhile: then everything
-   *   stays as it was
+   * @throws BackupError `ENGINE_*`, `AGENT_LISTEN`, `AGENT_INSECURE`, `AGENT_TLS_*`, `JOB_DRAINING` when it was told to
+   *   stop meanwhile: then everything stays as it was
    */
   reload(settings: Partial<AgentSettings>): Promise<void>
 }
@@ -45,7 +45,8 @@ export interface RunningAgent {
 /**
  * @param settings what differs from the defaults
  * @param descriptors of sockets that listen already; with any of them `host` and `port` of the settings mean nothing
- * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`, `AGENT_LISTEN`, `AGENT_DESCRIPTOR`
+ * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`, `AGENT_LISTEN`, `AGENT_DESCRIPTOR`,
+ *   `AGENT_INSECURE` when others would be served in clear, `AGENT_TLS_*` for certificates
  * @example
  *   import { startAgent } from 'kv-backup-agent'
  *
@@ -58,6 +59,7 @@ export const startAgent = async (
   log: Logger = silentLogger(),
   descriptors: readonly number[] = [],
 ): Promise<RunningAgent> => {
+  if (descriptors.length === 0) refuseExposure(settings)
   const agent = await Agent.open(settings, log)
   const listeners: Listener[] = []
   try {
@@ -69,6 +71,7 @@ export const startAgent = async (
     await agent.stop()
     throw error
   }
+  sayExposed(settings, listeners, log)
   const running = new Listening(agent, settings, listeners, descriptors.length > 0, log)
   running.sayListening()
   return {
@@ -147,6 +150,7 @@ class Listening {
   }
 
   async #reload(settings: Partial<AgentSettings>): Promise<void> {
+    if (!this.#isGiven) refuseExposure(settings)
     const prepared = await this.#agent.makeReady(settings)
     const isElsewhere = !this.#isGiven && addressOf(settings) !== addressOf(this.#settings)
     // The new one first: while it cannot be opened the old one stays, and nobody finds a closed door in between.
@@ -181,10 +185,28 @@ class Listening {
 /** What was asked for, and not what became of it: port 0 is the same request again. */
 const addressOf = ({ host = DEFAULT_HOST, port = DEFAULT_PORT }: Partial<AgentSettings>): string => `${host} ${port}`
 
-const openListener = (agent: Agent, settings: Partial<AgentSettings>, log: Logger): Promise<Listener> => {
+const openListener = async (agent: Agent, settings: Partial<AgentSettings>, log: Logger): Promise<Listener> => {
   const { host = DEFAULT_HOST, port = DEFAULT_PORT } = settings
   const onConnection = (socket: Socket): void => void agent.serve(socket)
-  return listen({ host, port, ...connectionsOf(agent.gate, log), onConnection })
+  const listener = await listen({ host, port, ...connectionsOf(agent.gate, log), onConnection })
+  try {
+    refuseExposure({ ...settings, host: listener.host, port: listener.port }) // what a name stands for is known now
+  } catch (error) {
+    listener.close()
+    throw error
+  }
+  return listener
+}
+
+/** Sockets of the service manager are taken as they are: whoever comes from elsewhere is refused in words. */
+const sayExposed = (settings: Partial<AgentSettings>, listeners: readonly Listener[], log: Logger): void => {
+  for (const { host, port } of listeners) {
+    if (!isExposed({ ...settings, host })) continue
+    log.error(
+      { code: 'AGENT_INSECURE', host, port },
+      'others than this host reach this address, and neither TLS nor insecure is configured: they are refused',
+    )
+  }
 }
 
 /** What is said of connections that cannot be served, whichever socket they come from. */

@@ -6,10 +6,10 @@
  * nothing: it is the stall guard's business, not ours.
  */
 
-import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { BackupError } from '../errors/index.ts'
+import type { Wire } from './reset.ts'
 import { type TcpState, tcpState } from './tcp-table.ts'
 
 const LOOK_MS = 1_000
@@ -27,15 +27,15 @@ const LOST = 2
  * @param onUnreachable called once at most
  */
 export const watchReachability = async (
-  socket: Socket,
+  { socket, raw }: Wire,
   limitMs: number,
   signal: AbortSignal,
   onUnreachable: (error: BackupError) => void,
-  look: (socket: Socket) => Promise<TcpState | undefined> = tcpState,
+  look: (raw: Wire['raw']) => Promise<TcpState | undefined> = tcpState,
 ): Promise<void> => {
   let silentSinceMs: number | undefined
   while (!signal.aborted) {
-    const unanswered = (await look(socket))?.unanswered ?? 0
+    const unanswered = (await look(raw))?.unanswered ?? 0
     const now = performance.now()
     if (unanswered < LOST) silentSinceMs = undefined
     else silentSinceMs ??= now

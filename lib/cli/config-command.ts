@@ -18,10 +18,12 @@ import {
   type Effective,
   type Known,
   placeOf,
+  refuseExposure,
   SERVER_KEYS,
   SETTING_KEYS,
   type SettingKey,
   settingOf,
+  settingsOf,
   type Source,
 } from '../config/index.ts'
 import { columns, runReported } from './report.ts'
@@ -56,7 +58,11 @@ export const configCommand = (): Command =>
       runReported({
         json,
         stream: process.stdout,
-        work: async () => reportOf(await configurationOf(command)),
+        work: async () => {
+          const configuration = await configurationOf(command)
+          refuseExposure(settingsOf(configuration))
+          return reportOf(configuration)
+        },
         asJson: ({ file, settings, instances, allow, options, roles }) => ({
           status: 'OK',
           file: file ?? null,

@@ -37,7 +37,7 @@ const settingOption = (key: SettingKey): Option => {
   const { placeholder, help, form, isNegated, defaultText } = settingOf(key)
   const flags = `${optionName(key)} ${placeholder}`.trimEnd()
   const option = new Option(flags, defaultText === undefined ? help : `${help} (${defaultText})`)
-  if (isNegated === true) return option
+  if (isNegated === true || placeholder === '') return option
   // Not `choices()`: that would also refuse, one mistake at a time.
   if (form.choices !== undefined) option.argChoices = [...form.choices]
   const value = settingOf(key).default

@@ -90,6 +90,21 @@ export interface AllowLists {
   readonly binlogDirectories: readonly string[]
 }
 
+/** Whether clients show a certificate. `optional`: none will do, but one that is shown must be trusted. */
+export const CLIENT_CERTIFICATES = ['none', 'optional', 'required'] as const
+export type ClientCertificates = (typeof CLIENT_CERTIFICATES)[number]
+
+/** With it the agent speaks TLS, and nothing else. Paths of PEM files. */
+export interface TlsSettings {
+  /** The agent's own, and those above it that clients do not have. */
+  readonly certificate: string
+  readonly key: string
+  /** Who signs the certificates of clients. */
+  readonly clientAuthorities?: string
+  /** Left out: `required` where it is said who signs them, else `none`. */
+  readonly clients?: ClientCertificates
+}
+
 export interface AgentSettings extends ServerSettings {
   readonly host: string
   /** TCP port; 0 lets the system choose one. */
@@ -103,6 +118,10 @@ export interface AgentSettings extends ServerSettings {
   readonly stateDirectory?: string
   readonly seconds: Partial<Deadlines>
   readonly connections?: Partial<ConnectionLimits>
+  /** Left out: everything travels in clear, and only this host may ask. */
+  readonly tls?: TlsSettings
+  /** Serve in clear also who comes from elsewhere. */
+  readonly insecure?: boolean
   /** Servers that clients choose by name, beside the one described above; where that names none, they are all there are. */
   readonly instances?: Readonly<Record<string, Partial<ServerSettings>>>
   readonly allow?: AllowLists

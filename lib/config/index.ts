@@ -2,6 +2,7 @@
 
 export * from './agent-settings.ts'
 export type { Environment } from './environment.ts'
+export { isExposed, isLoopback, refuseExposure } from './exposure.ts'
 export { suggestion } from './mistakes.ts'
 export { type IpAddress, isInNetwork, type Network, readIpAddress, readNetwork } from './network.ts'
 export { argumentProblem, type OptionSet } from './option-set.ts'

@@ -9,6 +9,7 @@
 
 import { findRoleMistakes } from './check-roles.ts'
 import { findServerMistakes } from './check-servers.ts'
+import { findTlsMistakes } from './check-tls.ts'
 import type { ConfigFile } from './config-file.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 import { type Mistake, refuseMistakes } from './mistakes.ts'
@@ -103,7 +104,7 @@ export const readConfiguration = async (sources: ConfigurationSources): Promise<
   const { optionSets, roles } = values
   const configuration = { file, settings, instances, binlogDirectories, optionSets, roles }
   if (mistakes.length === 0) {
-    const found = [...findServerMistakes(configuration), ...findRoleMistakes(configuration)]
+    const found = [...findServerMistakes(configuration), ...findRoleMistakes(configuration), ...findTlsMistakes(configuration)]
     mistakes.push(...(await placed(file, found)))
   }
   await refuseMistakes(mistakes)

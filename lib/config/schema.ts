@@ -13,6 +13,7 @@
 
 import { LOG_LEVELS, LOG_TARGET_FORM } from '../log/index.ts'
 import {
+  CLIENT_CERTIFICATES,
   DEFAULT_CONNECTIONS,
   DEFAULT_HOST,
   DEFAULT_MEMORY_BYTES,
@@ -51,7 +52,7 @@ export interface Setting<Value> {
   readonly defaultText?: string
   /** `server`: says which server is backed up, and how; each instance has its own. */
   readonly scope: 'agent' | 'server'
-  /** The option takes no value: `--no-history` says false. */
+  /** The option takes no value: `--no-history` says false. One without a placeholder takes none either, and says true. */
   readonly isNegated?: true
   /** Lists stand in the file only. */
   readonly isFileOnly?: true
@@ -86,6 +87,15 @@ export const SETTINGS = {
   }),
   'connections-unknown': setting('<N>', CONNECTIONS, 'most of them without a request that is being served', {
     default: DEFAULT_CONNECTIONS.unknown,
+  }),
+  'tls-cert': setting('<FILE>', PATH, 'certificate of the agent, with those above it (PEM): it speaks TLS alone then'),
+  'tls-key': setting('<FILE>', PATH, "its private key (PEM), readable for the agent's user alone"),
+  'tls-client-ca': setting('<FILE>', PATH, 'who signs the certificates of clients (PEM)'),
+  'tls-clients': setting('<WHICH>', oneOf(CLIENT_CERTIFICATES), 'whether clients must show a certificate', {
+    defaultText: 'default: required with --tls-client-ca, else none',
+  }),
+  insecure: setting('', FLAG, 'serve other hosts in clear: whoever is on the way reads and changes everything', {
+    default: false,
   }),
   engine: setting(
     '<NAME>',

@@ -23,6 +23,8 @@ export const settingsOf = ({
   }
   return {
     ...value('listen'),
+    ...tlsOf(settings),
+    insecure: value('insecure'),
     ...serverOf(settings),
     spoolDirectory: value('spool-dir'),
     spoolBytes: value('spool-bytes'),
@@ -40,6 +42,20 @@ export const settingsOf = ({
     optionSets,
     roles: Object.fromEntries(Object.entries(roles).map(([name, role]) => [name, roleOf(role)])),
     tokensFile: value('tokens-file'),
+  }
+}
+
+const tlsOf = (settings: Effective): Pick<AgentSettings, 'tls'> => {
+  const [certificate, key] = [settings['tls-cert'].value, settings['tls-key'].value]
+  if (certificate === undefined || key === undefined) return {}
+  const [clientAuthorities, clients] = [settings['tls-client-ca'].value, settings['tls-clients'].value]
+  return {
+    tls: {
+      certificate,
+      key,
+      ...(clientAuthorities === undefined ? {} : { clientAuthorities }),
+      ...(clients === undefined ? {} : { clients }),
+    },
   }
 }
 

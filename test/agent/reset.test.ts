@@ -26,6 +26,7 @@ const peer = (leftAt: (ms: number) => number | undefined): Surroundings & { nowM
 }
 
 const socket = { destroyed: false, writableLength: 0 } as Socket
+const wire = { socket, raw: socket }
 const MINUTES = 60_000
 
 describe('what is on its way', () => {
@@ -35,21 +36,21 @@ describe('what is on its way', () => {
   test('has as long as the peer takes some of it now and then', async () => {
     const world = peer((ms) => Math.max(0, 5 - Math.floor(ms / (9 * MINUTES))))
 
-    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(true)
+    expect(await untilArrived(wire, { stallMs: STALL_MS, hurry: calm }, world)).toBe(true)
     expect(world.nowMs()).toBeGreaterThanOrEqual(45 * MINUTES)
   })
 
   test('is given up when the peer takes nothing for as long as a client may take nothing', async () => {
     const world = peer(() => 5)
 
-    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(await untilArrived(wire, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
     expect(Math.round(world.nowMs() / MINUTES)).toBe(10)
   })
 
   test('is given up after an hour, however little is missing', async () => {
     const world = peer((ms) => 1e9 - Math.floor(ms / MINUTES))
 
-    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(await untilArrived(wire, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
     expect(Math.round(world.nowMs() / MINUTES)).toBe(60)
   })
 
@@ -59,7 +60,7 @@ describe('what is on its way', () => {
   ])('has, when the agent is about to end, %s', async (_, leftAt, seconds) => {
     const world = peer(leftAt)
 
-    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry }, world)).toBe(false)
+    expect(await untilArrived(wire, { stallMs: STALL_MS, hurry }, world)).toBe(false)
     expect(Math.round(world.nowMs() / 1000)).toBe(seconds)
   })
 
@@ -70,7 +71,7 @@ describe('what is on its way', () => {
       return 5
     })
 
-    await untilArrived(socket, { stallMs: STALL_MS, hurry: controller.signal }, world)
+    await untilArrived(wire, { stallMs: STALL_MS, hurry: controller.signal }, world)
 
     expect(Math.round(world.nowMs() / 1000)).toBe(63)
   })
@@ -78,7 +79,7 @@ describe('what is on its way', () => {
   test('is not known to have arrived where the system does not tell', async () => {
     const world = peer(() => undefined)
 
-    expect(await untilArrived(socket, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
+    expect(await untilArrived(wire, { stallMs: STALL_MS, hurry: calm }, world)).toBe(false)
     expect(world.nowMs()).toBeLessThan(MINUTES)
   })
 })
@@ -106,7 +107,7 @@ test('a reader that is slower than an agent that has to go gets every byte all t
     written += 10_000
   }
 
-  await resetWhenArrived(ours, { stallMs: STALL_MS, hurry: AbortSignal.abort() })
+  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: AbortSignal.abort() })
   const chunks: Buffer[] = []
   for await (const chunk of theirs) chunks.push(chunk as Buffer)
   close()
@@ -120,7 +121,7 @@ test('a reader that has everything is told by a reset', async () => {
   theirs.resume()
   ours.write('all of it')
 
-  await resetWhenArrived(ours, { stallMs: STALL_MS, hurry: new AbortController().signal })
+  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: new AbortController().signal })
   const [error] = (await failed) as [NodeJS.ErrnoException]
   close()
 

@@ -96,10 +96,11 @@ describe('of a connection', () => {
 
 describe('a client whose machine answers nothing', () => {
   const socket = { localPort: 1, remotePort: 2, writableLength: 1 } as unknown as Socket
+  const wire = { socket, raw: socket }
 
   test('is given up after the limit', async () => {
     const failure = await new Promise<BackupError>((resolve) => {
-      void watchReachability(socket, 1, new AbortController().signal, resolve, async () => ({
+      void watchReachability(wire, 1, new AbortController().signal, resolve, async () => ({
         unacknowledgedBytes: 1,
         unanswered: 9,
       }))
@@ -113,7 +114,7 @@ describe('a client whose machine answers nothing', () => {
     let looks = 0
     let failures = 0
     await watchReachability(
-      socket,
+      wire,
       0,
       controller.signal,
       () => (failures += 1),
