@@ -37,6 +37,7 @@ export {
   type RunningJob,
   restoreBackup,
   type StreamEncoding,
+  type TlsOptions,
   type VerdictOptions,
   type Verification,
   type VerifyOptions,
@@ -45,11 +46,13 @@ export {
 export type {
   AgentSettings,
   AllowLists,
+  ClientCertificates,
   EngineChoice,
   OptionSet,
   Role,
   RoleAction,
   ServerSettings,
+  TlsSettings,
 } from './config/index.ts'
 export type { ArchiveFacts } from './archive/index.ts'
 export { BackupError, CATALOGUE, type ErrorCode, EXIT, type ExitStatus, type Facts } from './errors/index.ts'

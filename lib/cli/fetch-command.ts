@@ -22,9 +22,10 @@ import { BackupError } from '../errors/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { incrementRows, PROOF_WORDS, packedRows, positionRows, type Row, runReported, table } from './report.ts'
 import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
+import { addTlsOptions, type TlsWords, tlsOf } from './tls-options.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress, parseCompression, parseCount } from './values.ts'
 
-interface FetchOptions extends TokenFlags {
+interface FetchOptions extends TokenFlags, TlsWords {
   readonly user?: string
   readonly passwordFile?: string
   readonly out?: string
@@ -47,61 +48,63 @@ interface FetchOptions extends TokenFlags {
 }
 
 export const fetchCommand = (): Command =>
-  addTokenOptions(
-    new Command('fetch')
-      .description('fetch a backup; a file or directory gets its name only when the backup is whole')
-      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-      .option('--user <U>', "database user; none when the agent's own login is used")
-      .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
-      .addOption(
-        new Option(
-          '--out <FILE>',
-          'write the archive here, and its receipt to FILE.receipt; - is standard output',
-        ).conflicts('extract'),
-      )
-      .option('--extract <DIR>', 'unpack into this directory, which is empty or does not exist')
-      .addOption(
-        new Option('--format <F>', "tar, or the backup program's own xbstream, unchanged")
-          .choices(['tar', 'xbstream'] satisfies ArchiveFormat[])
-          .default('tar'),
-      )
-      .addOption(
-        new Option(
-          '--encoding <E>',
-          'how the stream is dressed; only framed ends with the verdict of the agent (default: framed, octet from older agents)',
-        ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
-      )
-      .addOption(
-        new Option(
-          '--compress <C>',
-          'have it compressed on its way: gzip, pigz, zstd, lz4 or xz, with :LEVEL or not; it is decompressed here, unless FILE is named like a compressed one',
-        ).argParser(parseCompression),
-      )
-      .option('--keep-compressed', 'write it as it comes, compressed, also under another name or to a pipe')
-      .addOption(
-        new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
-          .choices(['0.77', '0.76'])
-          .default('0.77'),
-      )
-      .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
-      .option('--no-receipt', 'write no receipt')
-      .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
-      .option('--incremental-from <FILE>', 'only what has changed since this backup: its archive, or its receipt')
-      .addOption(
-        new Option(
-          '--incremental-lsn <N>',
-          'the same by where it ended, when the agent does not remember it',
-        ).conflicts('incrementalFrom'),
-      )
-      .option('--instance <NAME>', "which of the agent's servers, where it has several")
-      .option('--sid <S>', 'name of the session; the agent makes one otherwise')
-      .addOption(
-        new Option(
-          '--silence-seconds <N>',
-          `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
-        ).argParser(parseCount('seconds', 1)),
-      )
-      .option('--json', 'print the receipt, or the failure, as JSON'),
+  addTlsOptions(
+    addTokenOptions(
+      new Command('fetch')
+        .description('fetch a backup; a file or directory gets its name only when the backup is whole')
+        .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+        .option('--user <U>', "database user; none when the agent's own login is used")
+        .option('--password-file <F>', `file with the password; else the environment's ${PASSWORD_VARIABLE}`)
+        .addOption(
+          new Option(
+            '--out <FILE>',
+            'write the archive here, and its receipt to FILE.receipt; - is standard output',
+          ).conflicts('extract'),
+        )
+        .option('--extract <DIR>', 'unpack into this directory, which is empty or does not exist')
+        .addOption(
+          new Option('--format <F>', "tar, or the backup program's own xbstream, unchanged")
+            .choices(['tar', 'xbstream'] satisfies ArchiveFormat[])
+            .default('tar'),
+        )
+        .addOption(
+          new Option(
+            '--encoding <E>',
+            'how the stream is dressed; only framed ends with the verdict of the agent (default: framed, octet from older agents)',
+          ).choices(['framed', 'octet', 'base64', 'uuencode'] satisfies StreamEncoding[]),
+        )
+        .addOption(
+          new Option(
+            '--compress <C>',
+            'have it compressed on its way: gzip, pigz, zstd, lz4 or xz, with :LEVEL or not; it is decompressed here, unless FILE is named like a compressed one',
+          ).argParser(parseCompression),
+        )
+        .option('--keep-compressed', 'write it as it comes, compressed, also under another name or to a pipe')
+        .addOption(
+          new Option('--protocol <V>', 'what to speak first; 0.76 is fallen back to where the agent is older')
+            .choices(['0.77', '0.76'])
+            .default('0.77'),
+        )
+        .option('--require-verdict', "refuse a backup that comes without the agent's verdict")
+        .option('--no-receipt', 'write no receipt')
+        .option('--receipt-file <FILE>', 'write the receipt here (default: beside --out FILE, nowhere otherwise)')
+        .option('--incremental-from <FILE>', 'only what has changed since this backup: its archive, or its receipt')
+        .addOption(
+          new Option(
+            '--incremental-lsn <N>',
+            'the same by where it ended, when the agent does not remember it',
+          ).conflicts('incrementalFrom'),
+        )
+        .option('--instance <NAME>', "which of the agent's servers, where it has several")
+        .option('--sid <S>', 'name of the session; the agent makes one otherwise')
+        .addOption(
+          new Option(
+            '--silence-seconds <N>',
+            `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
+          ).argParser(parseCount('seconds', 1)),
+        )
+        .option('--json', 'print the receipt, or the failure, as JSON'),
+    ),
   )
     .addHelpText('after', EXAMPLES)
     .action(fetchAction)
@@ -114,6 +117,8 @@ Examples:
   BACKUP_PASSWORD=... backup-client fetch db1:25300 --user backup --out - | zstd > db1.tar.zst
       in a pipe only this program's exit status tells whether the backup is whole: set -o pipefail;
       whether it is kept nobody can say, so the agent remembers it as sent-unconfirmed
+  backup-client fetch db1 --tls-ca ca.crt --tls-cert client-nightly.crt --tls-key client-nightly.key --out db1.tar
+      over TLS, to an agent that knows this client by its certificate; "backup-agent certificates" makes them
   backup-client fetch db1 --compress zstd:3 --out db1.tar.zst
       kept compressed, because of its name; verify and restore take it as it is
   backup-client fetch db1 --format xbstream --out db1.xb
@@ -144,6 +149,7 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
       const fetch = fetchBackup({
         ...address,
         ...{
+          tls: tlsOf(options),
           user,
           password,
           token,

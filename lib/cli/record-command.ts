@@ -15,9 +15,10 @@ import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { print } from './print.ts'
 import { withStopSignals } from './stop-signals.ts'
 import { readTokenOptions, TOKEN_VARIABLE } from './token.ts'
+import { addTlsOptions, type TlsWords, tlsOf } from './tls-options.ts'
 import { type Address, parseAddress } from './values.ts'
 
-interface RecordOptions {
+interface RecordOptions extends TlsWords {
   readonly request: string
   readonly out: string
   readonly passwordFile?: string
@@ -27,7 +28,7 @@ interface RecordOptions {
 }
 
 export const recordCommand = (): Command =>
-  new Command('record')
+  addTlsOptions(new Command('record'))
     .description('send the client lines of a session file to an agent and record the whole session')
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
     .requiredOption('--request <FILE>', 'what the client says: a session file, of which only the > lines count')
@@ -49,6 +50,7 @@ const recordAction = async (address: Address, options: RecordOptions): Promise<v
   const session = await withStopSignals((signal) =>
     recordSession(request, {
       ...address,
+      tls: tlsOf(options),
       password,
       token,
       hide: options.hide,

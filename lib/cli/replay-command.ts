@@ -7,9 +7,10 @@ import { DEFAULT_PORT } from '../config/index.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { runReported } from './report.ts'
 import { readTokenOptions, TOKEN_VARIABLE } from './token.ts'
+import { addTlsOptions, type TlsWords, tlsOf } from './tls-options.ts'
 import { type Address, formatBytes, parseAddress, parseCount } from './values.ts'
 
-interface ReplayCommandOptions {
+interface ReplayCommandOptions extends TlsWords {
   readonly passwordFile?: string
   readonly tokenFile?: string
   readonly pieces: Extract<Pieces, string>
@@ -18,7 +19,7 @@ interface ReplayCommandOptions {
 }
 
 export const replayCommand = (): Command =>
-  new Command('replay')
+  addTlsOptions(new Command('replay'))
     .description('replay a recorded session; exit 0 when the agent answers as recorded, else say the first difference')
     .argument('<FILE>', 'the session')
     .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
@@ -43,7 +44,15 @@ export const replayCommand = (): Command =>
           const { passwordFile, tokenFile, pieces, silenceSeconds } = options
           const password = await readPassword(passwordFile)
           const { token } = await readTokenOptions(tokenFile === undefined ? {} : { tokenFile })
-          return replaySession(file, { ...address, password, token, pieces, silenceSeconds, signal })
+          return replaySession(file, {
+            ...address,
+            tls: tlsOf(options),
+            password,
+            token,
+            pieces,
+            silenceSeconds,
+            signal,
+          })
         },
         asJson: ({ sentBytes, answerLines, sid, stream }) => ({
           status: 'SAME',

@@ -6,21 +6,25 @@ import { type AgentStatus, agentStatus, type RunningJob } from '../client/index.
 import { DEFAULT_PORT } from '../config/index.ts'
 import { columns, printable, type Row, runReported, table } from './report.ts'
 import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
+import { addTlsOptions, type TlsWords, tlsOf } from './tls-options.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress } from './values.ts'
 
 export const statusCommand = (): Command =>
   addTokenOptions(
-    new Command('status')
-      .description('show an agent and the backups that it makes now')
-      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-      .option('--json', 'print it, or the failure, as JSON'),
+    addTlsOptions(
+      new Command('status')
+        .description('show an agent and the backups that it makes now')
+        .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+        .option('--json', 'print it, or the failure, as JSON'),
+    ),
   )
     .addHelpText('after', EXAMPLES)
-    .action((address: Address, { json = false, ...flags }: { json?: boolean } & TokenFlags) =>
+    .action((address: Address, { json = false, ...flags }: { json?: boolean } & TokenFlags & TlsWords) =>
       runReported({
         json,
         stream: process.stdout,
-        work: async (signal) => agentStatus({ ...address, ...(await readTokenOptions(flags)), signal }),
+        work: async (signal) =>
+          agentStatus({ ...address, tls: tlsOf(flags), ...(await readTokenOptions(flags)), signal }),
         asJson: (status) => ({ status: 'OK', ...status }),
         forPeople,
       }),

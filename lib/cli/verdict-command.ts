@@ -7,18 +7,21 @@ import { DEFAULT_PORT } from '../config/index.ts'
 import { EXIT, type ExitStatus } from '../errors/index.ts'
 import { binlogRows, printable, type Row, runReported, table } from './report.ts'
 import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
+import { addTlsOptions, type TlsWords, tlsOf } from './tls-options.ts'
 import { type Address, formatBytes, formatSeconds, parseAddress } from './values.ts'
 
-type VerdictFlags = { readonly wait?: boolean; readonly json?: boolean } & TokenFlags
+type VerdictFlags = { readonly wait?: boolean; readonly json?: boolean } & TokenFlags & TlsWords
 
 export const verdictCommand = (): Command =>
   addTokenOptions(
-    new Command('verdict')
-      .description("print the agent's verdict on the newest backup of a session")
-      .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
-      .argument('<SID>', 'name of the session, as fetch or status show it')
-      .option('--wait', 'ask every second until the backup has ended')
-      .option('--json', 'print the verdict, or the failure, as JSON'),
+    addTlsOptions(
+      new Command('verdict')
+        .description("print the agent's verdict on the newest backup of a session")
+        .argument('<HOST[:PORT]>', `the agent (port ${DEFAULT_PORT} by default)`, parseAddress(DEFAULT_PORT))
+        .argument('<SID>', 'name of the session, as fetch or status show it')
+        .option('--wait', 'ask every second until the backup has ended')
+        .option('--json', 'print the verdict, or the failure, as JSON'),
+    ),
   )
     .addHelpText('after', HELP)
     .action((address: Address, sid: string, { wait = false, json = false, ...flags }: VerdictFlags) =>
@@ -28,6 +31,7 @@ export const verdictCommand = (): Command =>
         work: async (signal, line) =>
           backupVerdict(sid, {
             ...address,
+            tls: tlsOf(flags),
             ...(await readTokenOptions(flags)),
             wait,
             signal,

@@ -25,11 +25,14 @@ import {
 } from './ask-blocks.ts'
 import { interrupted } from './request.ts'
 import { AgentLink } from './request-link.ts'
+import type { TlsOptions } from './request-secure.ts'
 import { checkToken, type TokenOptions, tokenPairs } from './token-pairs.ts'
 
 export interface AskOptions extends TokenOptions {
   readonly host: string
   readonly port: number
+  /** Ask over TLS, and never in clear. `{}`: who is trusted by this system, and the name of the host. */
+  readonly tls?: TlsOptions | undefined
   readonly connectSeconds?: number | undefined
   /** How long the agent may be silent. */
   readonly silenceSeconds?: number | undefined

@@ -10,11 +10,14 @@ import { type Compression, readCompression } from '../protocol/index.ts'
 import type { FetchTarget } from './fetch-sink.ts'
 import { packingOfName } from './packed-file.ts'
 import type { ArchiveFormat, StreamEncoding } from './request.ts'
+import type { TlsOptions } from './request-secure.ts'
 import { checkToken, type TokenOptions } from './token-pairs.ts'
 
 export interface FetchOptions extends TokenOptions {
   readonly host: string
   readonly port: number
+  /** Ask over TLS, and never in clear. `{}`: who is trusted by this system, and the name of the host. */
+  readonly tls?: TlsOptions | undefined
   readonly target: FetchTarget
   readonly user?: string | undefined
   readonly password?: string | undefined

@@ -9,10 +9,12 @@
 import { BackupError } from '../errors/index.ts'
 import type { SessionEnd } from './recorded-session.ts'
 import { dial, interrupted, type Socket } from './request-connection.ts'
+import type { TlsOptions } from './request-secure.ts'
 
 export interface ConversationOptions {
   readonly host: string
   readonly port: number
+  readonly tls?: TlsOptions | undefined
   readonly connectMs: number
   /** How long the agent may be silent while we wait for it. */
   readonly silenceMs: number
@@ -52,7 +54,7 @@ export class Conversation {
     if (options.signal.aborted) this.#onAbort()
   }
 
-  /** @throws BackupError `CLIENT_CONNECT`, `CLIENT_INTERRUPTED` */
+  /** @throws BackupError `CLIENT_CONNECT`, `CLIENT_TLS_*`, `CLIENT_INTERRUPTED` */
   static async open(options: ConversationOptions): Promise<Conversation> {
     // A client may go on sending after the agent has closed its half: deployed ones do.
     return new Conversation(await dial({ ...options, keepHalfOpen: true }), options)

@@ -23,10 +23,13 @@ import { ClientHalf, requireSecrets } from './recorded-session-client.ts'
 import { Conversation } from './recorded-session-conversation.ts'
 import { DEFAULT_REPLAY_SILENCE_SECONDS } from './recorded-session-replay.ts'
 import { type StreamFacts, StreamInspector } from './recorded-session-stream.ts'
+import type { TlsOptions } from './request-secure.ts'
 
 export interface RecordOptions {
   readonly host: string
   readonly port: number
+  /** Ask over TLS, and never in clear. `{}`: who is trusted by this system, and the name of the host. */
+  readonly tls?: TlsOptions | undefined
   /** Stands for `{password}`, and is written as that wherever the agent says it. */
   readonly password?: string | undefined
   /** Stands for `{token}`, likewise. */
@@ -57,7 +60,7 @@ type Loose = { [Key in SessionStep['kind']]: Omit<Extract<SessionStep, { kind: K
  *   when the stream is neither whole nor properly cut
  */
 export const recordSession = async (request: RecordedSession, options: RecordOptions): Promise<RecordedSession> => {
-  const { host, port, command } = options
+  const { host, port, tls, command } = options
   const signal = options.signal ?? new AbortController().signal
   const asked = request.steps.filter((step) => CLIENT_HALF.has(step.kind)).filter((step) => !isOldHeader(step))
   if (asked.every((step) => step.kind === 'comment')) {
@@ -67,6 +70,7 @@ export const recordSession = async (request: RecordedSession, options: RecordOpt
   const conversation = await Conversation.open({
     host,
     port,
+    tls,
     connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
     silenceMs: (options.silenceSeconds ?? DEFAULT_REPLAY_SILENCE_SECONDS) * 1000,
     signal,

@@ -18,10 +18,13 @@ import { LineMatcher } from './recorded-session-match.ts'
 import { parseSession } from './recorded-session-parser.ts'
 import { type StreamFacts, StreamInspector } from './recorded-session-stream.ts'
 import { type Secrets, spellWireText } from './recorded-session-text.ts'
+import type { TlsOptions } from './request-secure.ts'
 
 export interface ReplayOptions {
   readonly host: string
   readonly port: number
+  /** Ask over TLS, and never in clear. `{}`: who is trusted by this system, and the name of the host. */
+  readonly tls?: TlsOptions | undefined
   /** Stands for `{password}`. */
   readonly password?: string | undefined
   /** Stands for `{token}`. */
@@ -79,12 +82,13 @@ export const replaySession = async (
   options: ReplayOptions,
 ): Promise<Replay> => {
   const recorded = typeof session === 'string' || session instanceof URL ? await readSession(session) : session
-  const { host, port, pieces = 'recorded' } = options
+  const { host, port, tls, pieces = 'recorded' } = options
   const signal = options.signal ?? new AbortController().signal
   requireSecrets(recorded.steps, options)
   const conversation = await Conversation.open({
     host,
     port,
+    tls,
     connectMs: (options.connectSeconds ?? DEFAULT_CONNECT_SECONDS) * 1000,
     silenceMs: (options.silenceSeconds ?? DEFAULT_REPLAY_SILENCE_SECONDS) * 1000,
     signal,

@@ -1,5 +1,5 @@
 /**
- * Opens the connection to an agent, within a time, and until told otherwise.
+ * Opens the connection to an agent, within a time, and until told otherwise; over TLS where that is wanted.
  *
  * The only file of the client that calls `connect`. Nothing here reads or writes a byte.
  */
@@ -8,13 +8,16 @@ import { connect, type Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
 import { runsOutAfter } from './patience.ts'
+import type { TlsOptions } from './request-secure.ts'
 
 export type { Socket } from 'node:net'
 
 export interface DialOptions {
   readonly host: string
   readonly port: number
-  /** How long connecting may take. */
+  /** Left out: in clear. */
+  readonly tls?: TlsOptions | undefined
+  /** How long connecting may take, with the handshake. */
   readonly connectMs: number
   readonly signal: AbortSignal
   /** Keep our half open when the agent closes its own; off by default. */
@@ -24,8 +27,20 @@ export interface DialOptions {
 /** A peer whose machine vanished is noticed by TCP itself, after this and the system's own probes. */
 const KEEP_ALIVE_MS = 30_000
 
-/** @throws BackupError `CLIENT_CONNECT`, or the reason of the signal */
-export const dial = ({ host, port, connectMs, signal, keepHalfOpen = false }: DialOptions): Promise<Socket> =>
+/** @throws BackupError `CLIENT_CONNECT`, `CLIENT_TLS_*`, or the reason of the signal */
+export const dial = async (options: DialOptions): Promise<Socket> => {
+  const { tls, host } = options
+  if (tls === undefined) return open(options)
+  const { readSecrets, secured } = await import('./request-secure.ts') // whoever speaks no TLS does not load it
+  const secrets = await readSecrets(tls, host, Date.now())
+  return open(options, (raw, where) => secured(raw, secrets, where))
+}
+
+/** @param secure what becomes of a connection before it is handed on */
+const open = (
+  { host, port, connectMs, signal, keepHalfOpen = false }: DialOptions,
+  secure: (raw: Socket, where: string) => Promise<Socket> = async (raw) => raw,
+): Promise<Socket> =>
   new Promise((resolve, reject) => {
     if (signal.aborted) return reject(interrupted(signal))
     const where = `${host}:${port}`
@@ -64,8 +79,12 @@ export const dial = ({ host, port, connectMs, signal, keepHalfOpen = false }: Di
     signal.addEventListener('abort', onAbort)
     socket.once('error', onError)
     socket.once('connect', () => {
-      settle()
-      resolve(socket)
+      socket.off('error', onError)
+      socket.on('error', () => undefined) // whoever uses it is told; over TLS that is the socket above
+      secure(socket, where).then((ready) => {
+        settle()
+        resolve(ready)
+      }, fail)
     })
   })
 

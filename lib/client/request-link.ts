@@ -38,13 +38,16 @@ export class AgentLink {
   readonly #socket: Socket
   readonly #signal: AbortSignal
   readonly #messageMs: number
+  readonly #tls: LinkOptions['tls']
   readonly #chunks: AsyncIterator<Buffer>
   readonly #onAbort = (): void => this.#fail(interrupted(this.#signal))
   #failure: BackupError | undefined
 
-  private constructor(socket: Socket, { host, port, silenceMs, messageMs = MESSAGE_MS, signal }: LinkOptions) {
+  private constructor(socket: Socket, options: LinkOptions) {
+    const { host, port, tls, silenceMs, messageMs = MESSAGE_MS, signal } = options
     this.#socket = socket
     this.#signal = signal
+    this.#tls = tls
     this.where = `${host}:${port}`
     this.silenceMs = silenceMs
     this.#messageMs = messageMs
@@ -54,7 +57,7 @@ export class AgentLink {
     if (signal.aborted) this.#onAbort()
   }
 
-  /** @throws BackupError `CLIENT_CONNECT`, or the reason of the signal */
+  /** @throws BackupError `CLIENT_CONNECT`, `CLIENT_TLS_*`, or the reason of the signal */
   static async open(options: LinkOptions): Promise<AgentLink> {
     return new AgentLink(await dial(options), options)
   }
@@ -71,7 +74,7 @@ export class AgentLink {
   /**
    * The next bytes, or undefined when the agent has closed its half.
    *
-   * @throws BackupError `CLIENT_CUT`, `CLIENT_SILENCE`, the reason of the signal
+   * @throws BackupError `CLIENT_CUT`, `CLIENT_SILENCE`, `CLIENT_TLS_CERTIFICATE`, the reason of the signal
    */
   async next(): Promise<Buffer | undefined> {
     if (this.#failure !== undefined) throw this.#failure // a stream that broke looks ended to who asks again
@@ -83,9 +86,7 @@ export class AgentLink {
       const { done, value } = await this.#chunks.next()
       return done === true ? undefined : value
     } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-      const cut = `the connection to the agent broke (${code})`
-      this.#failure ??= new BackupError('CLIENT_CUT', cut, { errno: code }, { cause, hint: CUT_HINT })
+      this.#failure ??= await this.#brokenBy(cause as NodeJS.ErrnoException)
       throw this.#failure
     } finally {
       heard()
@@ -101,6 +102,17 @@ export class AgentLink {
     const messageMs = this.#messageMs
     const late = `the agent did not come to the end of ${what} within ${messageMs / 1000} s`
     return runsOutAfter(messageMs, () => this.#fail(new BackupError('CLIENT_SILENCE', late, { messageMs })))
+  }
+
+  async #brokenBy(cause: NodeJS.ErrnoException): Promise<BackupError> {
+    if (this.#tls !== undefined) {
+      const { tlsFailure } = await import('./request-secure.ts')
+      const failure = tlsFailure(cause, this.where, this.#tls.cert !== undefined)
+      if (failure !== undefined) return failure
+    }
+    const code = cause.code ?? 'unknown'
+    const cut = `the connection to the agent broke (${code})`
+    return new BackupError('CLIENT_CUT', cut, { errno: code }, { cause, hint: CUT_HINT })
   }
 
   /** Everything that comes, to the end. @param first what was read already and belongs to it */

@@ -25,6 +25,7 @@ import {
 } from '../protocol/index.ts'
 import { backupFailed, isOlderAgent, readAnswer, readBlock, refusal } from './agent-answer.ts'
 import { AgentLink } from './request-link.ts'
+import type { TlsOptions } from './request-secure.ts'
 import { readSessionFacts } from './session-block.ts'
 import { type TokenOptions, tokenPairs } from './token-pairs.ts'
 
@@ -41,6 +42,7 @@ export type Dialogue = typeof AGENT_PROTOCOL_VERSION | typeof COMPATIBLE_PROTOCO
 export interface BackupRequest extends TokenOptions {
   readonly host: string
   readonly port: number
+  readonly tls?: TlsOptions | undefined
   readonly user?: string | undefined
   readonly password?: string | undefined
   readonly sid?: string | undefined
