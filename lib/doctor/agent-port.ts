@@ -2,7 +2,7 @@
  * Is the agent's address free, or does an agent answer there?
  *
  *     nobody accepts         free: an agent may be started
- *     an agent answers       well: it is running
+ *     an agent answers       well: it is running; one that speaks TLS says just that
  *     something else does    an agent could not be started there
  *
  * Asks as a client would, and listens nowhere. The question itself comes from outside.
@@ -33,6 +33,8 @@ export const checkPort = async ({ host, port }: Address, ping: Ping): Promise<Fi
     if (error.code === 'CLIENT_CONNECT' && systemCode(error) === 'ECONNREFUSED') {
       return ok('port', `${where} is free, nobody listens there`)
     }
+    if (error.facts['agentCode'] === 'AGENT_TLS_REQUIRED')
+      return ok('port', `an agent that speaks TLS answers at ${where}`)
     if (error.code === 'CLIENT_REFUSED') return warn('port', `at ${where}: ${error.message}`, 'update that agent')
     if (error.code === 'CLIENT_CONNECT') return failedWith('port', error)
     return fail(

@@ -1,7 +1,7 @@
 /**
  * Looks at everything that a backup depends on, and makes none.
  *
- *     host     node, user, helpers, compressors, port, access, state, history, clock, open files
+ *     host     node, user, helpers, compressors, port, access, TLS, state, history, clock, open files
  *     server   engine, login, grants, versions, data directory, spool, spill, redo log
  *
  * Every look stands for itself: one that finds something bad hides no other. What depends
@@ -23,6 +23,7 @@ import type { Patient, Server, ServerSettings } from './patient.ts'
 import { checkRedoLog } from './redo-log.ts'
 import { lookAtServer, type ServerLook } from './server.ts'
 import { checkState } from './state-directory.ts'
+import { checkTls } from './tls.ts'
 import { checkWaitingRoom } from './waiting-room.ts'
 
 /** Never rejects for what it finds; only a bug is thrown. */
@@ -41,6 +42,7 @@ export const examine = async (patient: Patient): Promise<Finding[]> => {
     checkOpenFiles(Math.max(0, ...surveys.map(({ tables }) => tables))),
     await checkPort(settings, patient.ping),
     ...(await checkAccess(settings, nowMs)),
+    ...(await checkTls(settings, nowMs)),
     ...memory.findings,
     checkClock({ nowMs, jobs: memory.jobs, newestFileMs: newestOf(surveys) }),
   ]
