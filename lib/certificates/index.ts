@@ -4,3 +4,4 @@ export { alternativeNames, type CertificateFacts, commonNames, factsOf, readCert
 export { daysLeft, EXPIRY_WARNING_DAYS, expiryWarning } from './expiry.ts'
 export { type Authorities, type Identity, type IdentityFiles, readAuthorities, readIdentity } from './identity.ts'
 export { fingerprintOf, type Side } from './trusted-file.ts'
+export { AUTHORITY_DAYS, LEAF_DAYS, type MadeCertificate, makeAuthority, makeCertificate } from './private-authority.ts'

@@ -6,6 +6,7 @@ import { Command } from 'commander'
 
 import { type InheritedDoor, openDoor } from '../agent/index.ts'
 import { PRODUCT_VERSION } from '../config/index.ts'
+import { certificatesCommand } from './certificates-command.ts'
 import { configCommand } from './config-command.ts'
 import { doctorCommand } from './doctor-command.ts'
 import { historyCommand } from './history-command.ts'
@@ -23,6 +24,7 @@ export const agentProgram = (openInheritedDoor: () => InheritedDoor = () => open
     serveCommand(),
     inetdCommand(openInheritedDoor),
     configCommand(),
+    certificatesCommand(),
     doctorCommand(),
     historyCommand(),
     tokenCommand(),

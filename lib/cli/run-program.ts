@@ -21,7 +21,7 @@ export const runProgram = async (
   argv: readonly string[],
   onFailure: (error: unknown) => Promise<void> = async () => {},
 ): Promise<number> => {
-  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) command.exitOverride()
+  overrideExit(program)
   try {
     await program.parseAsync(argv)
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok
@@ -42,6 +42,11 @@ export const runProgram = async (
 
 /** For whoever waits for more than a text: the client of an inetd. */
 const PRINTS_ONLY = 'expected a command that serves, found one that prints a help text or a version'
+
+const overrideExit = (command: Command): void => {
+  command.exitOverride()
+  for (const below of command.commands) overrideExit(below)
+}
 
 const describe = (error: unknown): string => {
   if (!(error instanceof BackupError)) return `bug: ${error instanceof Error ? error.stack : String(error)}`

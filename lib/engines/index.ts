@@ -17,6 +17,7 @@ export {
   startCompressor,
   startDecompressor,
 } from './compressor.ts'
+export { runOpenssl } from './openssl.ts'
 export type { Filter, FilterEnd } from './filter.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
