@@ -72,7 +72,7 @@ beforeAll(async () => {
   })
   source = join(scratch, 'source')
   mkdirSync(source)
-  writeFileSync(join(source, 'ibdata1'), randomBytes(24 * MB))
+  writeFileSync(join(source, 'ibdata1'), randomBytes(6 * MB))
   whole = await AgentProcess.start(['--directory', source, ...tls])
 })
 afterAll(async () => {
@@ -178,7 +178,7 @@ describe('our own client over TLS', () => {
   test.each(['framed', 'octet', 'base64', 'uuencode'] as const)(
     'takes no %s stream that was cut or changed for a whole one',
     async (encoding) => {
-      for (const at of [5 * MB, 20 * MB]) {
+      for (const at of [MB, 5 * MB]) {
         for (const fault of [
           { at, do: 'cut' },
           { at, do: 'reset' },
