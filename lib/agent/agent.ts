@@ -166,7 +166,12 @@ export class Agent {
     const log = this.#log.child({ peer })
     const { context, security } = this.#ready
     const startedMs = performance.now()
-    const channel = await secure(raw, security, { deadlineMs: timeLeft(context, visitor), hurry: context.hurry, visitor, log })
+    const channel = await secure(raw, security, {
+      deadlineMs: timeLeft(context, visitor),
+      hurry: context.hurry,
+      visitor,
+      log,
+    })
     if (channel === undefined) return
     await serveSession(channel, peer, visitor, context, log, performance.now() - startedMs)
   }

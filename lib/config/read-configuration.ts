@@ -104,7 +104,11 @@ export const readConfiguration = async (sources: ConfigurationSources): Promise<
   const { optionSets, roles } = values
   const configuration = { file, settings, instances, binlogDirectories, optionSets, roles }
   if (mistakes.length === 0) {
-    const found = [...findServerMistakes(configuration), ...findRoleMistakes(configuration), ...findTlsMistakes(configuration)]
+    const found = [
+      ...findServerMistakes(configuration),
+      ...findRoleMistakes(configuration),
+      ...findTlsMistakes(configuration),
+    ]
     mistakes.push(...(await placed(file, found)))
   }
   await refuseMistakes(mistakes)
