@@ -25,6 +25,7 @@ import { watchExpiry } from './expiry-watch.ts'
 import { Admissions, allOf, openInstances } from './instances.ts'
 import { openDebts, openMemory } from './open-memory.ts'
 import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
+import { sayAccess } from './say-access.ts'
 import { openSecurity, type Security, secure } from './secure-connection.ts'
 import { serveSession, type SessionContext, timeLeft } from './session.ts'
 import { makeSessionContext } from './session-context.ts'
@@ -108,6 +109,7 @@ export class Agent {
       startedMs: this.#startedMs,
     })
     const { connections = {}, seconds } = settings
+    await sayAccess(context.access, settings.tokensFile, this.#log)
     return { context, security, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }
   }
 
@@ -133,8 +135,6 @@ export class Agent {
       this.#log.info({ engine: name, version, program, instance }, 'engine')
     }
     if (all.some(({ engine }) => engine.identity.program !== undefined)) sayGuards(this.#log)
-    const { access } = prepared.context
-    if (access !== undefined) this.#log.info({ roles: [...access.roles.keys()] }, 'clients need a role')
   }
 
   get #ready(): Prepared {

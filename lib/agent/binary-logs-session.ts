@@ -42,7 +42,9 @@ export const serveBinaryLogs = async (
     await finish(connection.socket, [writeReady(), writeStatus({ status: 'OK', msg, sid })])
   }
   try {
-    if (wasSent(await memory.newest(sid), decision, context.name)) return await nothing(ALREADY_SENT)
+    // Another server's logs, whatever the run is called, are none of this one's.
+    const isOfThisServer = ({ instance }: { readonly instance?: string | undefined }) => instance === context.name
+    if (wasSent(await memory.newest(sid, isOfThisServer), decision)) return await nothing(ALREADY_SENT)
     const plan = await planBinaryLogs({
       login: loginOf(decision, server),
       from,
@@ -67,13 +69,8 @@ export const serveBinaryLogs = async (
 }
 
 /** @throws BackupError `JOB_BUSY` while it is being sent, by this process or another */
-const wasSent = (
-  job: RememberedJob | undefined,
-  { isFraming }: StreamDecision,
-  instance: string | undefined,
-): boolean => {
-  // Another server's logs, whatever the run is called, are none of this one's.
-  if (job?.engine !== 'binary-logs' || job.instance !== instance) return false
+const wasSent = (job: RememberedJob | undefined, { isFraming }: StreamDecision): boolean => {
+  if (job?.engine !== 'binary-logs') return false
   if (job.state === 'running') {
     throw new BackupError('JOB_BUSY', 'busy: the binary logs of this sid are being sent', { job: job.job })
   }

@@ -269,8 +269,10 @@ describe('without a restart', () => {
     const later = await makeToken('later-1', 'later')
     const before = await isServed(later)
     const taken = agent.logged('configuration taken over')
+    const said = agent.logged(({ roles = [] }) => (roles as string[]).includes('later'))
     agent.signal('SIGHUP')
     await taken
+    await said
 
     expect([before, await isServed(later)]).toEqual([false, true])
   })

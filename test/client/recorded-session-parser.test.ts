@@ -85,6 +85,13 @@ describe('a session file is refused, with the line, for', () => {
     ['a client that sends {text}', session('> {text}\\n', '<fin'), 2, /cannot send \{text\}/],
     ['a password in clear', session('> 0.76.1\\n', '> password=s3cUre\\n', '<fin'), 3, /in clear/],
     ['a password in clear, cut in two', session('> pass', '>cut', '> word=s3', '<fin'), 4, /in clear/],
+    [
+      'a token in clear',
+      session('> 0.76.1\\n', '> agent-token=kvb_s3cUre\\n', '<fin'),
+      3,
+      /token stands here in clear/,
+    ],
+    ['a token in clear, cut in two', session('> agent-to', '>cut', '> ken=kvb', '<fin'), 4, /in clear/],
     ['a password with something before it', session('> password=x{password}\\n', '<fin'), 2, /in clear/],
     ['something behind >cut', session('>cut 3', '<fin'), 2, /nothing after >cut/],
     ['a pause without a number', session('>pause', '<fin'), 2, /1 to 60000 milliseconds/],
@@ -125,7 +132,13 @@ describe('a session file is refused, with the line, for', () => {
   })
 })
 
-test.each(['> password={password}\\n', '> password=\\n', '> mypassword=open\\n'])('%s holds no secret', (line) => {
+test.each([
+  '> agent-token={token}\\n',
+  '> agent-token=\\n',
+  '> password={password}\\n',
+  '> password=\\n',
+  '> mypassword=open\\n',
+])('%s holds no secret', (line) => {
   expect(() => parseSession(session(line, '<fin'))).not.toThrow()
 })
 

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { startAgent } from '../../lib/agent/index.ts'
 import { pingAgent } from '../../lib/client/index.ts'
+import { checkAccess } from '../../lib/doctor/access.ts'
 import { checkPort, type Ping } from '../../lib/doctor/agent-port.ts'
 import { checkClock } from '../../lib/doctor/clock.ts'
 import { checkDataDirectory, surveyDataDirectory } from '../../lib/doctor/data-directory.ts'
@@ -20,6 +21,7 @@ import { checkRedoLog } from '../../lib/doctor/redo-log.ts'
 import { checkState } from '../../lib/doctor/state-directory.ts'
 import { readHistory } from '../../lib/history/index.ts'
 import type { ServerFacts } from '../../lib/server/index.ts'
+import { addToken, hashOf, type TokenEntry } from '../../lib/tokens/index.ts'
 import { ended, NOON, openJournal, scratchDirectory, started } from '../history/journals.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
 
@@ -329,3 +331,64 @@ const asSomebodyElse = async <Value>(work: () => Promise<Value>, closed: readonl
     process.setegid?.(0)
   }
 }
+
+describe('of who may ask it says', () => {
+  const NOW = Date.parse('2026-03-01T00:00:00Z')
+  const DAY_MS = 24 * 3_600_000
+  let made = 0
+  const tokensWith = async (...entries: Partial<TokenEntry>[]): Promise<string> => {
+    made += 1
+    const path = join(scratch, `tokens-${made}`)
+    for (const [at, entry] of entries.entries()) {
+      const usual = { role: 'nightly', createdMs: 0, expiresMs: NOW + 100 * DAY_MS, revokedMs: undefined }
+      await addToken(path, { ...usual, name: `token-${at}`, hash: hashOf(String(at)), ...entry })
+    }
+    return path
+  }
+  const found = async ([settings, nowMs]: Parameters<typeof checkAccess>) =>
+    (await checkAccess(settings, nowMs)).map(({ check, result, found }) => [check, result, found])
+  const roles = { nightly: {} }
+  const host = '127.0.0.1'
+
+  test('who may, where there is no role', async () => {
+    const tokensFile = join(scratch, 'no-tokens')
+    expect(await found([{ host, tokensFile }, NOW])).toEqual([
+      ['access', 'ok', expect.stringContaining('from this host')],
+    ])
+    expect(await found([{ host: '0.0.0.0', tokensFile }, NOW])).toEqual([['access', 'warn', expect.any(String)]])
+    expect(await found([{ host, tokensFile: await tokensWith({}) }, NOW])).toEqual([
+      ['access', 'warn', expect.stringMatching(/tokens in .*, and no role/)],
+    ])
+  })
+
+  test.each<[string, Partial<TokenEntry>[], string, RegExp]>([
+    ['how many are valid', [{}, { expiresMs: undefined }, { revokedMs: NOW }], 'ok', /^2 valid/],
+    ['which will expire soon', [{ expiresMs: NOW + 29 * DAY_MS }, {}], 'warn', /^token-0: will expire within 30 days$/],
+    ['which has expired', [{ expiresMs: NOW }, {}], 'warn', /^token-0: expired$/],
+    ['which has a role that is not there', [{}, { role: 'nihgtly' }], 'warn', /^token-1: the role is not in/],
+    ['that none is left', [{ expiresMs: NOW }, { revokedMs: NOW }, { role: 'gone' }], 'fail', /nobody may ask$/],
+    ['that there is none', [], 'fail', /nobody may ask$/],
+  ])('of tokens, %s', async (_, entries, result, text) => {
+    const [, tokens] = await found([{ host, roles, tokensFile: await tokensWith(...entries) }, NOW])
+
+    expect(tokens).toEqual(['tokens', result, expect.stringMatching(text)])
+  })
+
+  test('nothing bad of no tokens, where another way gives a role', async () => {
+    const tokensFile = await tokensWith()
+    for (const other of [{ certificates: ['a.example.org'] }, { withoutToken: true, addresses: ['192.0.2.1'] }]) {
+      expect((await found([{ host, roles: { other }, tokensFile }, NOW]))[1]?.[1]).toBe('ok')
+    }
+  })
+
+  test('that a file which cannot be believed keeps everybody out', async () => {
+    const tokensFile = await tokensWith({})
+    chmodSync(tokensFile, 0o664)
+
+    expect((await found([{ host, roles, tokensFile }, NOW]))[1]).toEqual([
+      'tokens',
+      'fail',
+      expect.stringContaining('0664'),
+    ])
+  })
+})

@@ -183,6 +183,7 @@ describeAsRoot('on a Debian without systemd', () => {
     writeFileSync(root.outside(`${STATE}/db1.tar`), 'a backup')
     writeFileSync(root.outside(`${STATE}/history-000001.jsonl`), '{}\n')
     writeFileSync(root.outside('/etc/kv-backup-agent/login.cnf'), '[client]\n')
+    writeFileSync(root.outside('/etc/kv-backup-agent/tokens'), '# written by the agent\n')
 
     const { stderr } = await root.dpkg('--purge', 'kv-backup-agent')
 
@@ -190,6 +191,7 @@ describeAsRoot('on a Debian without systemd', () => {
     expect(existsSync(root.outside(`${STATE}/history-000001.jsonl`))).toBe(false)
     expect(existsSync(root.outside('/etc/kv-backup-agent/login.cnf'))).toBe(true)
     expect(existsSync(root.outside(CONFIGURATION))).toBe(false)
+    expect(existsSync(root.outside('/etc/kv-backup-agent/tokens'))).toBe(false)
     expect(await account()).toMatch(/MariaDB Server/)
     expect(stderr).toContain(`${STATE} is kept`)
     expect(stderr).toContain('/etc/kv-backup-agent is kept')

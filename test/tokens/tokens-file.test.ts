@@ -17,8 +17,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 
 import { addToken, findToken, hashOf, readTokens, revokeToken, type TokenEntry } from '../../lib/tokens/index.ts'
+import { readEntry, writeEntry } from '../../lib/tokens/token-entry.ts'
 import { mustRun } from '../rig/run-program.ts'
 
 let scratch: string
@@ -144,6 +146,21 @@ describe('the file of tokens', () => {
       if (isAtLineEnd) expect(read).toMatchObject({ entries: { length: text.slice(0, bytes).split('\n').length - 2 } })
       else expect(read).toBe('AGENT_ACCESS_TOKENS')
     }
+  })
+
+  test('has one spelling for each entry: whatever line is taken is written again as it was', () => {
+    const line = LINE.trimEnd()
+    const odd = fc.constantFrom('', ' ', '-', 'Z', '0', '9', 'ſ', '\t', '\u0000', 'a', 'A', ':', '+00:00', '2026-13-01')
+    const changed = fc
+      .tuple(fc.nat(line.length), fc.nat(3), odd)
+      .map(([at, cut, text]) => line.slice(0, at) + text + line.slice(at + cut))
+    fc.assert(
+      fc.property(fc.oneof(changed, fc.string()), (text) => {
+        const entry = readEntry(text)
+        if (typeof entry !== 'string') expect(writeEntry(entry)).toBe(text)
+      }),
+      { numRuns: 5000 },
+    )
   })
 
   test.each<[string, () => string | Promise<string>, RegExp]>([

@@ -48,6 +48,7 @@ const TABLES = [
   '[instance.a]',
   '[allow]',
   '[options.fast]',
+  '[role.nightly]',
   '[instance]',
   '[[instance]]',
   '[__proto__]',
@@ -95,7 +96,7 @@ export const CONFIGURATION: Target = {
   seeds: example,
   compose: (random) => {
     const line = (): string =>
-      `${random.pick([...SETTING_KEYS, '"\\u001b[2J"', 'args', 'binlog-directories', 'colour', '__proto__', '"a b"', 'a.b'])} = ${random.pick(VALUES)}`
+      `${random.pick([...SETTING_KEYS, '"\\u001b[2J"', 'args', 'binlog-directories', 'actions', 'addresses', 'without-token', 'colour', '__proto__', '"a b"', 'a.b'])} = ${random.pick(VALUES)}`
     const lines = Array.from({ length: random.between(0, 12) }, () =>
       random.next() < 0.2 ? random.pick(TABLES) : line(),
     )
