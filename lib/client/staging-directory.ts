@@ -4,7 +4,7 @@
  *     DIR.part  ──files──▶  rename ─▶ fsync of the parent  ──▶  DIR
  *
  * DIR itself must not exist, or be empty. Whatever happens before the rename leaves
- * DIR as it was.
+ * DIR as it was; a commit that throws behind it leaves no DIR once it is discarded.
  */
 
 import { lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
@@ -16,21 +16,28 @@ import { cannotWrite, probe, syncDirectory } from './part-file.ts'
 /** A data directory is nobody else's business. */
 const DIRECTORY_MODE = 0o700
 
+/** Which name the directory has now. */
+type State = 'part' | 'renamed' | 'committed'
+
 export class StagingDirectory {
   /** Where to put the files. */
   readonly path: string
   readonly #target: string
+  readonly #sync: typeof syncDirectory
+  #state: State = 'part'
 
-  private constructor(target: string, path: string) {
+  private constructor(target: string, path: string, sync: typeof syncDirectory) {
     this.#target = target
     this.path = path
+    this.#sync = sync
   }
 
   /**
+   * @param sync makes the name durable; a test puts a disk there that fails
    * @throws BackupError `CLIENT_TARGET` when DIR holds something, is a mount point, or DIR.part is in the way;
    *   `CLIENT_WRITE` when the disk takes nothing
    */
-  static async create(directory: string): Promise<StagingDirectory> {
+  static async create(directory: string, sync = syncDirectory): Promise<StagingDirectory> {
     const target = resolve(directory)
     await refuseOccupied(target)
     const path = `${target}.part`
@@ -44,7 +51,7 @@ export class StagingDirectory {
           : 'can you write to the directory above it?'
       throw new BackupError('CLIENT_TARGET', `cannot make ${path}: ${errno}`, { path, errno }, { cause, hint })
     }
-    const staging = new StagingDirectory(target, path)
+    const staging = new StagingDirectory(target, path, sync)
     await staging.#probe()
     return staging
   }
@@ -66,21 +73,38 @@ export class StagingDirectory {
   async commit(): Promise<void> {
     try {
       await rename(this.path, this.#target) // takes the place of an empty directory too
-      await syncDirectory(dirname(this.#target))
+      this.#state = 'renamed'
+      await this.#sync(dirname(this.#target))
+      this.#state = 'committed'
     } catch (cause) {
       const errno = (cause as NodeJS.ErrnoException).code ?? 'unknown'
       throw new BackupError(
         'CLIENT_TARGET',
-        `cannot rename ${this.path} to ${this.#target}: ${errno}`,
+        this.#state === 'part'
+          ? `cannot rename ${this.path} to ${this.#target}: ${errno}`
+          : `cannot make the name ${this.#target} durable: ${errno}`,
         { errno },
         { cause },
       )
     }
   }
 
-  /** Removes everything that was put there. Never throws: the reason for calling it counts. */
+  /**
+   * Removes everything that was put there, whichever name it has; does nothing after a commit. Never throws: the reason
+   * for calling it counts.
+   */
   async discard(): Promise<void> {
-    await rm(this.path, { recursive: true, force: true }).catch(() => undefined)
+    if (this.#state === 'committed') return
+    await rm(await this.#unnamed(), { recursive: true, force: true }).catch(() => undefined)
+  }
+
+  /** Where what was put there is, without the name of a backup if that can be: half removed it would look like one. */
+  async #unnamed(): Promise<string> {
+    if (this.#state === 'part') return this.path
+    return rename(this.#target, this.path).then(
+      () => this.path,
+      () => this.#target,
+    )
   }
 }
 

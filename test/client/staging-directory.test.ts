@@ -51,3 +51,26 @@ test.each([
 test('refuses a mount point, which cannot be renamed over, and says what to do', async () => {
   await expect(StagingDirectory.create('/dev/shm')).rejects.toMatchObject({ code: 'CLIENT_TARGET' })
 })
+
+test('leaves no directory of that name when the name cannot be made durable', async () => {
+  const staging = await StagingDirectory.create(target, async () => {
+    throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+  })
+  writeFileSync(join(staging.path, 'ibdata1'), 'whole')
+
+  const committed = staging.commit()
+
+  await expect(committed).rejects.toMatchObject({ code: 'CLIENT_TARGET', facts: { errno: 'EIO' } })
+  await expect(committed).rejects.toThrow(/durable/)
+  await staging.discard()
+  expect(readdirSync(parent)).toEqual([])
+})
+
+test('is not taken away by a discard behind its commit', async () => {
+  const staging = await StagingDirectory.create(target)
+  await staging.commit()
+
+  await staging.discard()
+
+  expect(readdirSync(parent)).toEqual(['restored'])
+})
