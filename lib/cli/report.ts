@@ -2,7 +2,7 @@
  * How a command of the client ends: a report on one stream, for people or as JSON.
  *
  * For people: a short table when it went well; a failure is one sentence on standard
- * error (see `run-program.ts`). As JSON: one line in both cases.
+ * error (see `run-program.ts`). As JSON: one line in both cases, alone where it stands.
  */
 
 import type { ArchiveFacts } from '../archive/index.ts'
@@ -11,6 +11,7 @@ import { BackupError, type ExitStatus } from '../errors/index.ts'
 import { outliveFailures, print } from './print.ts'
 import { ProgressLine } from './progress-line.ts'
 import { withStopSignals } from './stop-signals.ts'
+import { markTold } from './told-failures.ts'
 import { formatBytes } from './values.ts'
 
 export type Row = readonly [name: string, value: string]
@@ -42,6 +43,8 @@ export const runReported = async <Result>(reported: Reported<Result>): Promise<v
   } catch (error) {
     line.clear()
     if (json) await print(stream, `${JSON.stringify(failureAsJson(error))}\n`).catch(() => undefined)
+    // Where the report goes to standard error, the sentence behind it would make one line of JSON two lines of neither.
+    if (json && stream === process.stderr) markTold(error)
     throw error
   }
 }

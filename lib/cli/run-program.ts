@@ -9,6 +9,7 @@ import { type Command, CommanderError } from 'commander'
 
 import { BackupError, EXIT } from '../errors/index.ts'
 import { print } from './print.ts'
+import { isTold } from './told-failures.ts'
 
 /**
  * @param program with its actions; an action that throws decides the exit status
@@ -34,7 +35,7 @@ export const runProgram = async (
       return isAsked ? EXIT.ok : EXIT.usage
     }
     // Where nobody can be told, the status says it alone.
-    await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
+    if (!isTold(error)) await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
     await onFailure(error)
     return error instanceof BackupError ? error.exitStatus : EXIT.bug
   }

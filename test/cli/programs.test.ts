@@ -122,6 +122,22 @@ describe('backup-client fetch', () => {
     expect(readdirSync(work)).toEqual([])
   })
 
+  test.each([
+    ['to standard error, alone, where the archive would have the other', ['--out', '-'], 'stderr'],
+    ['to standard output, and its sentence to standard error', ['--out', 'FILE'], 'stdout'],
+  ] as const)('prints a failure as one line of JSON %s', async (_, target, stream) => {
+    const args = target.map((word) => (word === 'FILE' ? join(work, 'x.tar') : word))
+
+    const ended = await run('backup-client', ['fetch', `127.0.0.1:${await unusedPort()}`, ...args, '--json'])
+
+    const said = { stdout: ended.stdout.toString(), stderr: ended.stderr }
+    expect(JSON.parse(said[stream])).toMatchObject({ status: 'FAILED', code: 'CLIENT_CONNECT', exitStatus: 6 })
+    expect(stream === 'stdout' ? said.stderr : said.stdout).toMatch(
+      stream === 'stdout' ? /^backup-client: cannot connect .*\n {2}hint: .*\n$/ : /^$/,
+    )
+    expect(ended.status).toBe(6)
+  })
+
   test('writes the receipt of a pipe where it is told to, and none for a file where it is told not to', async () => {
     const receipt = join(work, 'pipe.receipt')
     const out = join(work, 'x.tar')
