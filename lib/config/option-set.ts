@@ -48,6 +48,25 @@ const OWNED: readonly string[] = [
   ...['help', 'version', 'print-*', 'check-privileges-only'],
 ]
 
+/**
+ * Options that need a value, and take the next argument for it when they have none of their own: that would be one of the
+ * agent's. Source: `mariadb-backup --help` 10.11, `xtrabackup --help` 8.0; those of above are refused anyway.
+ */
+const NEED_A_VALUE: readonly string[] = [
+  ...['databases', 'databases-exclude', 'databases-file', 'tables', 'tables-exclude', 'tables-file'],
+  ...['throttle', 'use-memory', 'extra-lsndir', 'ftwrl-wait-timeout', 'ftwrl-wait-threshold', 'ftwrl-wait-query-type'],
+  ...['kill-long-queries-timeout', 'kill-long-query-type', 'safe-slave-backup-timeout', 'open-files-limit'],
+  ...['ssl-ca', 'ssl-capath', 'ssl-cert', 'ssl-cipher', 'ssl-key', 'ssl-crl', 'ssl-crlpath', 'ssl-mode', 'tls-version'],
+  ...['aria-log-dir-path', 'rocksdb-datadir', 'innodb-autoextend-increment', 'innodb-data-file-path'],
+  ...['innodb-data-home-dir', 'innodb-file-io-threads', 'innodb-read-io-threads', 'innodb-write-io-threads'],
+  ...['innodb-flush-method', 'innodb-log-buffer-size', 'innodb-log-file-size', 'innodb-log-group-home-dir'],
+  ...['innodb-log-write-ahead-size', 'innodb-max-dirty-pages-pct', 'innodb-linux-aio', 'innodb-page-size'],
+  ...['innodb-buffer-pool-filename', 'innodb-checksum-algorithm', 'innodb-undo-directory', 'innodb-undo-tablespaces'],
+  ...['innodb-compression-level', 'lock-ddl-timeout', 'backup-lock-timeout', 'backup-lock-retry-count', 'keyring*'],
+]
+/** Whole names that need none, and are the beginning of one that does. */
+const NEED_NONE: readonly string[] = ['ssl', 'innodb', 'log', 'history', 'lock-ddl', 'safe-slave-backup']
+
 /** What is wrong with one of the arguments, if anything is. */
 export const argumentProblem = (argument: unknown): string | undefined => {
   if (typeof argument !== 'string' || !/^--[A-Za-z0-9]/.test(argument)) return 'expected options that begin with --'
@@ -57,7 +76,12 @@ export const argumentProblem = (argument: unknown): string | undefined => {
   const name = argument.slice(2).split('=', 1)[0] ?? ''
   const plain = name.toLowerCase().replaceAll('_', '-').replace(PREFIXES, '')
   const owned = OWNED.find((one) => isSpellingOf(plain, one))
-  return owned === undefined ? undefined : `--${name} is not for a set: the agent itself decides --${owned}`
+  if (owned !== undefined) return `--${name} is not for a set: the agent itself decides --${owned}`
+  if (argument.includes('=') || NEED_NONE.includes(plain)) return undefined
+  const needy = NEED_A_VALUE.find((one) => isSpellingOf(plain, one))
+  return needy === undefined
+    ? undefined
+    : `--${name} has no value, and would take the next option for it: write --${needy}=…`
 }
 
 const isSpellingOf = (name: string, owned: string): boolean =>

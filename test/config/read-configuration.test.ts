@@ -1,8 +1,9 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs'
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from '@jest/globals'
 
+import { argumentProblem } from '../../lib/config/option-set.ts'
 import { DEFAULT_SECONDS, optionName, SETTING_KEYS, settingOf, settingsOf } from '../../lib/config/index.ts'
 import { ConfigurationDirectory, mistakesOf, read } from './configurations.ts'
 
@@ -349,6 +350,12 @@ describe('a set of options', () => {
     'slave-info',
     '/etc/passwd',
     '--tables=a\nb',
+    '--databases',
+    '--tables-file',
+    '--tables_exclude',
+    '--loose-databases',
+    '--ssl-ca',
+    '--thr',
     '',
   ])('may not hold %j', async (argument) => {
     const file = directory.file(`[options.odd]\nargs = ["--slave-info", ${JSON.stringify(argument)}]\n`)
@@ -371,10 +378,30 @@ describe('a set of options', () => {
     '--history=nightly',
     '--lock-ddl-per-table',
     '--skip-ssl',
+    '--ssl',
+    '--history',
+    '--databases=',
   ])('may hold %j', async (argument) => {
     const file = directory.file(`[options.good]\nargs = [${JSON.stringify(argument)}]\n`)
 
     expect(await mistakesOf({ file })).toEqual([])
+  })
+
+  test('knows every option of the installed backup program that would take the next one for its value', () => {
+    const help = execFileSync('mariadb-backup', ['--help'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    const needy = [...help.matchAll(/^ +(?:-\S, )?--([a-z0-9-]+)=(?=\S)/gm)].map(([, name = '']) => name)
+
+    const taken = needy.filter((name) => argumentProblem(`--${name}`) === undefined)
+
+    expect(needy).toContain('databases')
+    expect(taken).toEqual([])
+    // And none that needs no value is taken for one that does.
+    const flags = [...help.matchAll(/^ +(?:-\S, )?--([a-z0-9-]+)(?:\[=\S+)?(?= |$)/gm)].map(([, name = '']) => name)
+    const refused = flags.filter(
+      (name) => argumentProblem(`--${name}`)?.includes('has no value') && !needy.includes(name),
+    )
+    expect(flags).toContain('slave-info')
+    expect(refused).toEqual([])
   })
 
   test('needs its args, and a match of its own', async () => {
