@@ -10,6 +10,7 @@ import { realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
+import { showWire } from '../protocol/index.ts'
 
 export interface ServersPlace {
   readonly binlogBasename: string
@@ -45,7 +46,8 @@ const followed = (path: string): Promise<string> => realpath(path).catch(() => r
 const notAllowed = (directory: string, servers: string): BackupError =>
   new BackupError(
     'AGENT_NOT_ALLOWED',
-    `clients may not name this directory as mysql-binlog-path: ${directory}`,
+    // Between quotes: a path may end with a full stop, or be one.
+    `clients may not name this directory as mysql-binlog-path: ${showWire(directory)}`,
     { directory, servers },
     {
       hint: `leave it out or name ${servers}, which the server itself uses; or the operator adds the directory to binlog-directories in the table [allow] of the agent's configuration`,

@@ -51,3 +51,7 @@ test.each<[string, readonly string[]]>([
     hint: expect.stringMatching(/binlog-directories.*\[allow\]/),
   })
 })
+
+test.each(['.', '..', '/srv/logs.'])('%j stands whole in its refusal', async (asked) => {
+  await expect(chosen(asked, [])).rejects.toThrow(`mysql-binlog-path: "${asked}"`)
+})
