@@ -15,6 +15,7 @@ export const LAYERS = {
   errors: 0,
   log: 0,
   scratch: 0,
+  trust: 0,
   protocol: 1,
   encodings: 1,
   archive: 1,

@@ -14,7 +14,7 @@ import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { type AgentSettings, type ConnectionLimits, DEFAULT_SECONDS } from '../config/index.ts'
+import { type AgentSettings, type ConnectionLimits, DEFAULT_SECONDS, DEFAULT_SPOOL_DIRECTORY } from '../config/index.ts'
 import { type EngineIdentity, hostGuards } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { type ServerDebts, WISH_SIGNAL } from '../history/index.ts'
@@ -29,6 +29,7 @@ import { sayAccess } from './say-access.ts'
 import { openSecurity, type Security, secure } from './secure-connection.ts'
 import { serveSession, type SessionContext, timeLeft } from './session.ts'
 import { makeSessionContext } from './session-context.ts'
+import { checkLoginFiles, checkRuntimePlace, checkScratchPlace } from './trusted-places.ts'
 
 /** Settings made ready to be used. */
 export interface Prepared {
@@ -69,9 +70,11 @@ export class Agent {
 
   /**
    * @param settings what differs from the defaults
-   * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `HISTORY_*`, `AGENT_TLS_*`
+   * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, `ENGINE_DEFAULTS_FILE`, `SCRATCH_UNSAFE`, `HISTORY_*`,
+   *   `AGENT_TLS_*`
    */
   static async open(settings: Partial<AgentSettings> = {}, log: Logger = silentLogger()): Promise<Agent> {
+    await checkRuntimePlace()
     const runtime = await makeRuntimeDirectory()
     let memory: JobMemory | undefined
     try {
@@ -90,7 +93,7 @@ export class Agent {
   /**
    * Makes everything ready that other settings need, and changes nothing yet.
    *
-   * @throws BackupError `ENGINE_*`, `AGENT_TLS_*`: then the settings cannot be used
+   * @throws BackupError `ENGINE_*`, `SCRATCH_UNSAFE`, `AGENT_TLS_*`: then the settings cannot be used
    */
   async makeReady(settings: Partial<AgentSettings>): Promise<Prepared> {
     const security = await openSecurity(settings, this.#log)
@@ -100,6 +103,8 @@ export class Agent {
       admissions: this.#admissions,
       allow: settings.allow,
     })
+    await checkScratchPlace(settings.spoolDirectory ?? DEFAULT_SPOOL_DIRECTORY, '--spool-dir')
+    await checkLoginFiles(allOf(instances).map(({ server }) => server?.defaultsFile))
     this.#debts ??= await openDebts(this.#stateDirectory, instances, this.#log)
     const context = makeSessionContext(settings, instances, {
       memory: this.#memory,

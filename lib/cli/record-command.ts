@@ -4,6 +4,7 @@
  * Password and token come from a file or the environment and are never written.
  */
 
+import { constants } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Command, Option } from 'commander'
@@ -64,9 +65,13 @@ const recordAction = async (address: Address, options: RecordOptions): Promise<v
     await print(process.stdout, text)
     return
   }
-  await writeFile(options.out, text).catch((cause: NodeJS.ErrnoException) => {
-    throw new BackupError('CLI_FILE', `cannot write ${options.out}: ${cause.code ?? cause.message}`, {}, { cause })
-  })
+  // A plain file of that name is replaced; what a link leads to is not.
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants
+  await writeFile(options.out, text, { flag: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW }).catch(
+    (cause: NodeJS.ErrnoException) => {
+      throw new BackupError('CLI_FILE', `cannot write ${options.out}: ${cause.code ?? cause.message}`, {}, { cause })
+    },
+  )
 }
 
 /** For the header of the file: without addresses and directories, which say nothing elsewhere. */

@@ -14,11 +14,11 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 
 import { BackupError } from '../errors/index.ts'
+import { laxOwner, laxWay, laxWriters, shownMode } from '../trust/index.ts'
 import type { Mistake } from './mistakes.ts'
 
 /** Far beyond every use: a file with a hundred instances has 10 KiB. */
 export const MAX_CONFIG_BYTES = 64 * 1024
-const WRITABLE_FOR_OTHERS = 0o022
 
 export type Table = Readonly<Record<string, unknown>>
 
@@ -66,17 +66,20 @@ const HOW: Readonly<Record<string, string>> = {
 
 const checkTrust = async (file: FileHandle, path: string): Promise<void> => {
   const found = await file.stat()
-  const { uid, mode, size } = found
-  const ourselves = process.geteuid?.() ?? 0
   if (!found.isFile()) throw refused(path, 'it is not a file', 'name a file with --config')
-  if (uid !== 0 && uid !== ourselves) {
-    throw refused(path, `it belongs to user ${uid}, expected root or ${ourselves}`, `chown root ${path}`)
+  const owner = laxOwner(found, path)
+  if (owner !== undefined) throw refused(path, owner.problem, owner.command)
+  const writers = laxWriters(found, path)
+  if (writers !== undefined) {
+    throw refused(
+      path,
+      `others than its owner may write to it (mode ${shownMode(found.mode & 0o777)})`,
+      writers.command,
+    )
   }
-  if ((mode & WRITABLE_FOR_OTHERS) !== 0) {
-    const shown = (mode & 0o777).toString(8).padStart(4, '0')
-    throw refused(path, `others than its owner may write to it (mode ${shown})`, `chmod go-w ${path}`)
-  }
-  if (size > MAX_CONFIG_BYTES) throw tooLarge(path)
+  const way = await laxWay(path)
+  if (way !== undefined) throw refused(path, way.problem, way.command)
+  if (found.size > MAX_CONFIG_BYTES) throw tooLarge(path)
 }
 
 const readText = async (file: FileHandle, path: string): Promise<string> => {

@@ -1,7 +1,7 @@
 /**
  * Looks at everything that a backup depends on, and makes none.
  *
- *     host     node, user, helpers, compressors, port, access, TLS, state, history, clock, open files
+ *     host     node, user, helpers, compressors, host files, port, access, TLS, state, history, clock, open files
  *     server   engine, login, grants, versions, data directory, spool, spill, redo log
  *
  * Every look stands for itself: one that finds something bad hides no other. What depends
@@ -15,6 +15,7 @@ import { checkClock } from './clock.ts'
 import { checkDataDirectory, type Survey, surveyDataDirectory } from './data-directory.ts'
 import { checkVersions, lookForEngine } from './engine.ts'
 import type { Finding } from './finding.ts'
+import { checkHostFiles } from './host-files.ts'
 import { checkCompressors, checkGuards } from './host-programs.ts'
 import { checkNode } from './node-version.ts'
 import { checkOpenFiles } from './open-files.ts'
@@ -40,6 +41,10 @@ export const examine = async (patient: Patient): Promise<Finding[]> => {
     checkGuards(hostGuards()),
     await checkCompressors(),
     checkOpenFiles(Math.max(0, ...surveys.map(({ tables }) => tables))),
+    ...(await checkHostFiles({
+      spoolDirectory: settings.spoolDirectory,
+      defaultsFiles: servers.map(({ settings: server }) => server.defaultsFile),
+    })),
     await checkPort(settings, patient.ping),
     ...(await checkAccess(settings, nowMs)),
     ...(await checkTls(settings, nowMs)),

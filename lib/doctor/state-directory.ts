@@ -25,8 +25,8 @@ export const checkState = async (directory: string | undefined): Promise<Memory>
   if (directory === undefined) {
     return { jobs: [], findings: [warn('state', 'no history is kept', 'leave --no-history out')] }
   }
-  if (!(await isThere(directory))) return { jobs: [], findings: [await checkParent(directory)] }
   try {
+    if (!(await isThere(directory))) return { jobs: [], findings: [await checkParent(directory)] }
     const { jobs, damagedLines } = await readHistory(directory)
     return { jobs, findings: [await checkRoom(directory), historyFinding(jobs, damagedLines)] }
   } catch (error) {
@@ -47,13 +47,18 @@ const isThere = async (path: string): Promise<boolean> => {
 const checkParent = async (directory: string): Promise<Finding> => {
   let parent = dirname(directory)
   while (!(await isThere(parent))) parent = dirname(parent)
-  return (await mayWrite(parent))
-    ? ok('state', `${directory} will be made by the first start`)
-    : fail(
-        'state',
-        `${directory} is not there, and ${parent} is not ours to make it in`,
-        `install -d -m 0700 -o USER ${directory}, or name another one with --state-dir`,
-      )
+  if (!(await mayWrite(parent))) {
+    return fail(
+      'state',
+      `${directory} is not there, and ${parent} is not ours to make it in`,
+      `install -d -m 0700 -o USER ${directory}, or name another one with --state-dir`,
+    )
+  }
+  // Root may write everywhere, also where nothing can be made: /proc, /sys.
+  const freeBytes = await freeBytesOf(parent)
+  return freeBytes < ENOUGH_BYTES
+    ? noRoom(parent, freeBytes)
+    : ok('state', `${directory} will be made by the first start`)
 }
 
 const mayWrite = async (path: string): Promise<boolean> => {
@@ -69,18 +74,25 @@ const checkRoom = async (directory: string): Promise<Finding> => {
   if (!(await mayWrite(directory))) {
     return fail('state', `${directory} cannot be written to`, 'remount it, or name another one with --state-dir')
   }
+  const freeBytes = await freeBytesOf(directory)
+  if (freeBytes < ENOUGH_BYTES) return noRoom(directory, freeBytes)
+  return ok('state', `${directory}, ${inBytes(freeBytes)} free`, { freeBytes })
+}
+
+const freeBytesOf = async (directory: string): Promise<number> => {
   const { bavail, bsize } = await statfs(directory).catch((cause: NodeJS.ErrnoException) => {
     throw new BackupError('HISTORY_DIRECTORY', `the disk of ${directory} tells nothing: ${cause.code}`, {}, { cause })
   })
-  const freeBytes = bavail * bsize
-  if (freeBytes >= ENOUGH_BYTES) return ok('state', `${directory}, ${inBytes(freeBytes)} free`, { freeBytes })
-  return fail(
+  return bavail * bsize
+}
+
+const noRoom = (directory: string, freeBytes: number): Finding =>
+  fail(
     'state',
     `${directory} has ${inBytes(freeBytes)} left, and a backup that cannot be written down does not start`,
     'free some space there, or name another directory with --state-dir',
     { freeBytes },
   )
-}
 
 const historyFinding = (jobs: readonly JobRecord[], damagedLines: number): Finding => {
   const facts = { jobs: jobs.length, damagedLines }

@@ -25,6 +25,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
+import { laxOwner, laxWay, laxWriters } from '../trust/index.ts'
 
 export interface Login {
   readonly user?: string | undefined
@@ -125,7 +126,7 @@ const checkInclude = (path: string): string => {
   throw new BackupError('ENGINE_DEFAULTS_FILE', `the defaults file cannot be used: ${problem}`)
 }
 
-/** The programs pass over an include they cannot read, or that anyone may write, with a warning at most. We do not. */
+/** The programs pass over an include they cannot read, or that anyone may write, with a warning at most. We refuse it. */
 const checkReadable = async (path: string): Promise<void> => {
   const refuse = (problem: string, hint: string, cause?: unknown): never => {
     throw new BackupError(
@@ -141,7 +142,9 @@ const checkReadable = async (path: string): Promise<void> => {
   try {
     const found = await file.stat()
     if (!found.isFile()) refuse('it is not a file', 'give the agent a file with --defaults-file')
-    if ((found.mode & 0o002) !== 0) refuse('everyone may write to it', `chmod o-w ${path}`)
+    // Who may read it is asked where its lines are read: without a login in it, anybody may (server/read-login.ts).
+    const lax = laxOwner(found, path) ?? laxWriters(found, path) ?? (await laxWay(path))
+    if (lax !== undefined) refuse(lax.problem, lax.command)
   } finally {
     await file.close()
   }

@@ -17,6 +17,7 @@ import { access, open, readFile, realpath, stat, statfs } from 'node:fs/promises
 import { join, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
+import { laxOwner, laxReaders, laxWriters } from '../trust/index.ts'
 import { dataDirectoryOf } from './data-directory-of-socket.ts'
 import { hostGuards } from './host-guards.ts'
 import { isSameDevice } from './running-server.ts'
@@ -95,7 +96,11 @@ const makeLockFile = async (directory: string, name: string): Promise<string> =>
     (error: NodeJS.ErrnoException) => refuse(error.code ?? 'unknown error', error),
   )
   try {
-    if (!(await file.stat()).isFile()) refuse('it is not a file')
+    const found = await file.stat()
+    if (!found.isFile()) refuse('it is not a file')
+    // Whoever may open it may lock it, and keep every backup away.
+    const lax = laxOwner(found, path) ?? laxWriters(found, path) ?? laxReaders(found, path)
+    if (lax !== undefined) refuse(`${lax.problem}: ${lax.command}`)
     return path
   } finally {
     await file.close()

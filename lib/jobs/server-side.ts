@@ -48,8 +48,13 @@ export interface FullBackupWishes {
   readonly debts: ServerDebts | undefined
 }
 
-/** What the server itself has answered, or the client insists on: then the engine need not be tried. */
-const DECISIVE: ReadonlySet<string> = new Set(['ENGINE_LOGIN', 'ENGINE_PRIVILEGE', 'SERVER_SETTING'])
+/** What the server itself has answered, the client insists on, or must not be believed: the engine need not be tried. */
+const DECISIVE: ReadonlySet<string> = new Set([
+  'ENGINE_LOGIN',
+  'ENGINE_PRIVILEGE',
+  'ENGINE_DEFAULTS_FILE',
+  'SERVER_SETTING',
+])
 
 export class FullBackupServerSide implements ServerSide {
   readonly #wishes: FullBackupWishes

@@ -4,18 +4,20 @@
  *     write ─┬▶ still the file of that name ─▶ append
  *            └▶ moved away, removed         ─▶ begin a new one: logrotate needs to tell nobody
  *
- * Made 0640 and never through a symbolic link in the place of the file. A disk that is full
+ * Made 0640 and never through a symbolic link in the place of the file; one that belongs to another user than root, or
+ * that everyone may write to, is not taken. A disk that is full
  * loses lines; what is cut there ends before the next line begins. Several agents may append
  * to one file.
  */
 
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs'
 
 import { BackupError } from '../errors/index.ts'
 import { writeWhole } from './descriptor-destination.ts'
 import { type LogDestination, lostLine, safeLine } from './destination.ts'
 
 const MODE = 0o640
+const WRITABLE_FOR_EVERYONE = 0o002
 
 /** How often the name is looked at, milliseconds. */
 const LOOK_MS = 1_000
@@ -98,9 +100,17 @@ const openLog = (path: string): number => {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
     throw unusable(path, code === 'ELOOP' ? 'it is a symbolic link' : code, cause)
   }
-  if (fstatSync(descriptor).isFile()) return descriptor
+  const problem = problemOf(fstatSync(descriptor))
+  if (problem === undefined) return descriptor
   closeSync(descriptor)
-  throw unusable(path, 'it is not a file')
+  throw unusable(path, problem)
+}
+
+/** Who could put the file there could read every line of it. This room knows no other but errors. */
+const problemOf = (found: Stats): string | undefined => {
+  if (!found.isFile()) return 'it is not a file'
+  if (found.uid !== 0 && found.uid !== process.geteuid?.()) return `it belongs to user ${found.uid}`
+  return (found.mode & WRITABLE_FOR_EVERYONE) === 0 ? undefined : 'everyone may write to it'
 }
 
 const unusable = (path: string, problem: string, cause?: unknown): BackupError =>

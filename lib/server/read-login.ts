@@ -8,14 +8,17 @@
  * its like first, the program's own later. A server that is only to be reached over TCP is
  * not asked: a backup needs its files, so it is on this host and has a socket.
  *
- * Refuses an option file that everyone may write to, as the agent does when it hands it on.
+ * Refuses an option file that others may write to, as the agent does when it hands it on; and one with a password
+ * in it that others may read: root:mysql 0640 is as far as it may be open.
  */
 
+import { constants, type Stats } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname, resolve } from 'node:path'
 
 import { BackupError } from '../errors/index.ts'
+import { laxOwner, laxReaders, laxWay, laxWriters } from '../trust/index.ts'
 import { type OptionLine, readOptionLines } from './option-lines.ts'
 import type { ServerLogin } from './types.ts'
 
@@ -76,6 +79,15 @@ const socketOf = async (options: ReadonlyMap<string, string>): Promise<string> =
   )
 }
 
+/**
+ * Whether the operator's option file may be believed, and keeps its login to itself. Reads it with its includes.
+ *
+ * @throws BackupError `ENGINE_DEFAULTS_FILE`, whose hint is the command that puts it right
+ */
+export const checkDefaultsFile = async (path: string): Promise<void> => {
+  await readFileLines(resolve(path), 0)
+}
+
 /** What the backup programs would take from the file. */
 const readOptions = async (path: string): Promise<Map<string, string>> => {
   const lines = await readFileLines(resolve(path), 0)
@@ -94,7 +106,11 @@ const readOptions = async (path: string): Promise<Map<string, string>> => {
 const readFileLines = async (path: string, depth: number): Promise<OptionLine[]> => {
   if (depth > MAX_INCLUDES_DEEP) throw unusable(path, `it is included ${MAX_INCLUDES_DEEP} files deep`)
   const lines: OptionLine[] = []
-  for (const line of readOptionLines(await readTrusted(path), path)) {
+  const { text, found } = await readTrusted(path)
+  const written = readOptionLines(text, path)
+  const lax = written.some(isPassword) ? laxReaders(found, path) : undefined
+  if (lax !== undefined) throw unusable(path, `there is a password in it, and ${lax.problem}`, lax.command)
+  for (const line of written) {
     if (line.kind === 'option') {
       lines.push(line)
       continue
@@ -108,7 +124,7 @@ const readFileLines = async (path: string, depth: number): Promise<OptionLine[]>
 
 const optionFilesIn = async (directory: string): Promise<string[]> => {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    throw unusable(directory, `${error.code}`, error)
+    throw unusable(directory, `${error.code}`, undefined, error)
   })
   return names
     .filter((name) => /\.(cnf|ini)$/.test(name))
@@ -116,20 +132,32 @@ const optionFilesIn = async (directory: string): Promise<string[]> => {
     .map((name) => resolve(directory, name))
 }
 
-const readTrusted = async (path: string): Promise<string> => {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw unusable(path, `${error.code}`, error)
+/** Whichever program's group it stands in: a secret is one for everybody. */
+const isPassword = (line: OptionLine): boolean =>
+  line.kind === 'option' && /^(loose-)?password$/.test(line.name) && (line.value ?? '') !== ''
+
+/** Links are followed, as the backup program follows them: who may put one there is asked of the way to where it leads. */
+const readTrusted = async (path: string): Promise<{ readonly text: string; readonly found: Stats }> => {
+  // O_NONBLOCK: a FIFO under that name must not make us wait for its writer.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    throw unusable(path, `${error.code}`, undefined, error)
   })
   try {
     const found = await file.stat()
     if (!found.isFile()) throw unusable(path, 'it is not a file')
-    if ((found.mode & 0o002) !== 0) throw unusable(path, 'everyone may write to it')
+    const lax = laxOwner(found, path) ?? laxWriters(found, path) ?? (await laxWay(path))
+    if (lax !== undefined) throw unusable(path, lax.problem, lax.command)
     if (found.size > MAX_FILE_BYTES) throw unusable(path, `it has ${found.size} bytes`)
-    return await file.readFile('utf8')
+    return { text: await file.readFile('utf8'), found }
   } finally {
     await file.close()
   }
 }
 
-const unusable = (path: string, problem: string, cause?: unknown): BackupError =>
-  new BackupError('ENGINE_DEFAULTS_FILE', `the defaults file ${path} cannot be used: ${problem}`, { path }, { cause })
+const unusable = (path: string, problem: string, hint?: string, cause?: unknown): BackupError =>
+  new BackupError(
+    'ENGINE_DEFAULTS_FILE',
+    `the defaults file ${path} cannot be used: ${problem}`,
+    { path },
+    hint === undefined ? { cause } : { cause, hint },
+  )

@@ -237,6 +237,13 @@ describe('what is remembered', () => {
     expect((await checkState(directory)).findings).toMatchObject([{ check: 'state', result: 'fail' }])
   })
 
+  test.each(['/proc/of-tomorrow', '/sys/of-tomorrow/state'])(
+    'that nothing can be made for is said, root or not: %s',
+    async (directory) => {
+      expect((await checkState(directory)).findings).toMatchObject([{ check: 'state', result: 'fail' }])
+    },
+  )
+
   test('with damaged lines, or a failed backup at its end, is worth a word', async () => {
     const directory = scratchDirectory()
     const journal = await openJournal(directory)

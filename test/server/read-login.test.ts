@@ -65,12 +65,46 @@ test.each<[string, () => string, RegExp]>([
     },
     /everyone may write/,
   ],
+  [
+    'its group may write to',
+    () => {
+      const path = optionFile('[client]\n', 'lax-group.cnf')
+      chmodSync(path, 0o660)
+      return path
+    },
+    /its group may write/,
+  ],
+  [
+    'everyone may read, with a password in it',
+    () => {
+      const path = optionFile('[client]\npassword=x\n', 'readable.cnf')
+      chmodSync(path, 0o644)
+      return path
+    },
+    /there is a password in it, and everyone may read it \(mode 0644\)/,
+  ],
+  [
+    'includes another that everyone may read, with a password in it',
+    () => {
+      const included = optionFile('[mysqldump]\nloose_password = x\n', 'included.cnf')
+      chmodSync(included, 0o604)
+      return optionFile(`!include ${included}\n`, 'including.cnf')
+    },
+    /included\.cnf cannot be used: there is a password in it/,
+  ],
   ['includes itself', () => optionFile(`!include ${join(scratch, 'loop.cnf')}\n`, 'loop.cnf'), /files deep/],
 ])('refuses an option file that %s', async (_, make, why) => {
   const refusal = resolveLogin({ defaultsFile: make() })
 
   await expect(refusal).rejects.toMatchObject({ code: 'ENGINE_DEFAULTS_FILE' })
   await expect(refusal).rejects.toThrow(why)
+})
+
+test('takes a file without a password, whoever may read it', async () => {
+  const defaultsFile = optionFile('[client]\nsocket=/run/a.sock\npassword=\n', 'public.cnf')
+  chmodSync(defaultsFile, 0o644)
+
+  expect(await resolveLogin({ defaultsFile })).toMatchObject({ socket: '/run/a.sock' })
 })
 
 test('asks no server that is only to be reached over TCP', async () => {
