@@ -10,6 +10,7 @@ import { Command, Option } from 'commander'
 import { type InheritedAgent, type InheritedDoor, startInherited } from '../agent/index.ts'
 import { settingsOf } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { withoutCoreDumps } from './no-core-dumps.ts'
 import { openLog } from './open-log.ts'
 import { addSettingOptions, configurationOf } from './setting-options.ts'
 import { untilStopped } from './until-stopped.ts'
@@ -48,6 +49,7 @@ const inetd = async ({ wait, idleSeconds }: InetdOptions, command: Command, door
   if (wait !== (door.kind === 'listening')) throw wrongDoor(door)
   const configuration = await configurationOf(command)
   const { log, destination } = await openLog(configuration, { kind: 'syslog' }, true)
+  void withoutCoreDumps(log)
   let running: InheritedAgent | undefined
   process.on('uncaughtExceptionMonitor', (error) => {
     // Node prints it to where nobody reads. The reset is for clients that take a FIN for the end of a backup.

@@ -8,6 +8,7 @@ import { Command } from 'commander'
 
 import { startAgent } from '../agent/index.ts'
 import { settingsOf } from '../config/index.ts'
+import { withoutCoreDumps } from './no-core-dumps.ts'
 import { openLog } from './open-log.ts'
 import { reloadOnHangup } from './reload-on-hangup.ts'
 import { takeServiceEnvironment } from './service-environment.ts'
@@ -43,6 +44,7 @@ const serve = async (command: Command): Promise<void> => {
   const configuration = await configurationOf(command)
   const wasTerminal = process.stderr.isTTY
   const { log, destination } = await openLog(configuration, { kind: 'stderr' })
+  void withoutCoreDumps(log)
   const notices = new ServiceNotices(service, log)
   let isStopping = false
   try {

@@ -2,6 +2,7 @@
 
 export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
 export { type ChildWriter, startLogger } from './child-writer.ts'
+export { forbidCoreDumps } from './child-core-limit.ts'
 export { notifyServiceManager } from './child-notify.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 export { isCopiedFile } from './data-directory-size.ts'
