@@ -40,12 +40,23 @@ export const redactor = (password: string | undefined): ((line: string) => strin
 }
 
 const secretForms = (password: string): string[] => {
+  const bytes = Buffer.from(password)
+  const percent = encodeURIComponent(bytes.toString())
   const forms = [
     password,
-    password.replace(/["'\\]/g, '\\$&'),
-    Buffer.from(password).toString('base64'),
-    Buffer.from(password).toString('hex'),
-    encodeURIComponent(Buffer.from(password).toString()),
+    password.replace(/["'\\]/g, '\\$&'), // an option file, and SQL
+    password.replace(/[\\"]/g, '\\$&'), // an option file as we write it
+    password.replaceAll("'", "''"), // SQL
+    password.replaceAll('\\', '\\\\').replaceAll("'", "''"), // SQL
+    JSON.stringify(password).slice(1, -1),
+    bytes.toString('base64'),
+    bytes.toString('base64').replace(/=+$/, ''),
+    bytes.toString('base64url'),
+    bytes.toString('hex'),
+    bytes.toString('hex').toUpperCase(),
+    percent,
+    percent.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`),
+    percent.replaceAll('%20', '+'),
   ]
   // The longest first: a form that holds another one must go as a whole.
   return [...new Set(forms)].sort((a, b) => b.length - a.length)

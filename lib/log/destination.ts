@@ -1,10 +1,12 @@
 /**
  * Where log lines go. A log that cannot be written never ends a backup, and never makes it wait.
  *
- *     pino ─▶ safeLine ─▶ descriptor · file · journal · syslog · nothing
+ *     pino ─▶ safeLine: no secret that shows by its shape, no control character ─▶ descriptor · file · journal · syslog · nothing
  *
  * Lines that are lost are counted, and the count is said in the first line that gets through again.
  */
+
+import { withoutSecrets } from './secret-shapes.ts'
 
 export interface LogDestination {
   /** One line with its LF. Never throws. */
@@ -27,7 +29,7 @@ export const noDestination: LogDestination = {
  * readers break lines there. They stand in strings alone, where an escape means the same.
  */
 export const safeLine = (line: string): string =>
-  line.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  withoutSecrets(line).replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const UNSAFE = /[\u007f-\u009f\u2028\u2029]/g
 

@@ -10,6 +10,7 @@ import { type Logger as PinoLogger, pino } from 'pino'
 
 import { descriptorDestination } from './descriptor-destination.ts'
 import type { LogDestination } from './destination.ts'
+import { withoutSecrets } from './secret-shapes.ts'
 
 /** What the other rooms are given. */
 export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'child' | 'level'>
@@ -65,13 +66,20 @@ export const createLogger = async ({
   }
 
   // Loaded only where a person looks: it costs more to load than the rest of the logger.
-  const { build } = await import('pino-pretty')
-  const logger: Logger = pino(
-    options,
-    build({ destination: STDERR_DESCRIPTOR, sync: true, ignore: 'pid,hostname,name' }),
-  )
+  const { prettyFactory } = await import('pino-pretty')
+  const readable = prettyFactory({ ignore: 'pid,hostname,name' })
+  const logger: Logger = pino(options, {
+    // Looked at while it is JSON, where a text has an end; its colours come later.
+    write: (line: string) => destination.write(readable(withVisibleControls(withoutSecrets(line)))),
+  })
   return logger
 }
+
+/** An escape or a small letter behind a backslash is what a terminal would obey once it is undone. LF and TAB are not. */
+const withVisibleControls = (line: string): string =>
+  line.replace(/\\(?:(u00[01][0-9a-f]|[bfr])|[\s\S])/gi, (whole, control?: string) =>
+    control === undefined ? whole : `\\\\${control}`,
+  )
 
 /** A logger that says nothing: for the library, whose caller gave none. */
 export const silentLogger = (): Logger => pino({ level: 'silent' })

@@ -18,6 +18,11 @@ describe('redaction', () => {
         Buffer.from(password).toString('base64'),
         Buffer.from(password).toString('hex'),
         encodeURIComponent(password),
+        Buffer.from(password).toString('base64url'),
+        Buffer.from(password).toString('hex').toUpperCase(),
+        password.replaceAll("'", "''"),
+        JSON.stringify(password).slice(1, -1),
+        encodeURIComponent(password).replaceAll('%20', '+'),
       ]
 
       for (const form of forms) expect(redact(`before ${form} after`)).toBe(`before ${REDACTED} after`)
