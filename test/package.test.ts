@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from '@jest/globals'
@@ -48,7 +49,7 @@ describe('the package that is published', () => {
     packed = (report?.files ?? []).map(({ path }) => path)
   })
 
-  test('holds the library, the programs, the files for a host and the papers, and nothing else', () => {
+  test('holds the library, the programs, the files for a host, the papers and the bill of materials, and nothing else', () => {
     const others = packed.filter((path) => !/^dist\/(lib|bin)\//.test(path))
 
     expect(others.toSorted()).toEqual([
@@ -56,12 +57,14 @@ describe('the package that is published', () => {
       'LICENSE',
       'PROTOCOL.md',
       'README.md',
+      'SECURITY.md',
       'bin/packaging/host/agent.toml',
       'bin/packaging/host/kv-backup-agent.service',
       'bin/packaging/host/kv-backup-agent.socket',
       'bin/packaging/host/logrotate.conf',
       'bin/packaging/host/tmpfiles.conf',
       'bin/packaging/host/xinetd.conf',
+      'dist/sbom.cdx.json',
       'package.json',
     ])
   })
@@ -69,11 +72,43 @@ describe('the package that is published', () => {
   test('holds only what was built from lib and bin as they are now', () => {
     const unknown = packed.filter((path) => {
       const source = /^dist\/(.*?)\.(js|js\.map|d\.ts)$/.exec(path)?.[1]
-      return path.startsWith('dist/') && (source === undefined || !existsSync(join(ROOT, `${source}.ts`)))
+      return /^dist\/(lib|bin)\//.test(path) && (source === undefined || !existsSync(join(ROOT, `${source}.ts`)))
     })
 
     expect(packed).toEqual(expect.arrayContaining(['dist/lib/index.js', 'dist/lib/index.d.ts']))
     expect(unknown).toEqual([])
+  })
+
+  test('is the same bytes every time', async () => {
+    const pack = async (name: string): Promise<Buffer> => {
+      const directory = mkdtempSync(join(tmpdir(), 'pack-'))
+      const [report] = JSON.parse(
+        (
+          await mustRun('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
+            directory: ROOT,
+          })
+        ).stdout.toString(),
+      ) as { filename: string }[]
+      const bytes = readFileSync(join(directory, report?.filename ?? name))
+      rmSync(directory, { recursive: true })
+      return bytes
+    }
+
+    const first = await pack('first')
+    // Built on another day.
+    const file = join(ROOT, 'dist/lib/index.js')
+    const { atime, mtime } = statSync(file)
+    utimesSync(file, atime, new Date(86_400_000))
+    const second = await pack('second').finally(() => utimesSync(file, atime, mtime))
+
+    expect(second.equals(first)).toBe(true)
+  })
+
+  test('holds no source, no test and no file of a developer', () => {
+    const odd = packed.filter((path) => /\.ts$/.test(path) && !path.endsWith('.d.ts'))
+    const developers = packed.filter((path) => /(^|\/)(test|fixtures|node_modules|coverage|\.[^/]+)(\/|$)/.test(path))
+
+    expect([...odd, ...developers]).toEqual([])
   })
 
   test('brings its programs, which run where they lie', async () => {

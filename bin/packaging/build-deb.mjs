@@ -5,7 +5,7 @@
  *     /usr/lib/kv-backup-agent/                  dist/, and the npm packages of package-lock.json
  *     /usr/lib/systemd/system/, tmpfiles.d/      host/
  *     /etc/kv-backup-agent/agent.toml            a conffile, as /etc/logrotate.d/kv-backup-agent is
- *     /usr/share/doc/kv-backup-agent/            papers, copyright, examples/xinetd.conf
+ *     /usr/share/doc/kv-backup-agent/            papers, copyright, sbom.cdx.json, examples/xinetd.conf
  *
  * Needs Debian's own dpkg-deb, no network and no root. The same sources give the same bytes: every time is
  * SOURCE_DATE_EPOCH, or that of the last commit; owners, modes and order do not depend on the machine.
@@ -36,6 +36,7 @@ import { gzipSync } from 'node:zlib'
 
 import { debianCopyright } from './debian-copyright.mjs'
 import { productionPackages } from './production-packages.mjs'
+import { sbom } from './sbom.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const host = fileURLToPath(new URL('./host/', import.meta.url))
@@ -100,6 +101,7 @@ const layOut = (stage, packages) => {
   }
   copy(join(host, 'xinetd.conf'), join(stage, DOC, 'examples/xinetd.conf'))
   writeFileSync(join(stage, DOC, 'copyright'), debianCopyright(root, packages))
+  writeFileSync(join(stage, DOC, 'sbom.cdx.json'), sbom(root, { withTypes: false }))
   writeFileSync(join(stage, DOC, 'changelog.gz'), gzipSync(debianChangelog(), { level: 9 }))
   copy(join(debian, 'lintian-overrides'), join(stage, 'usr/share/lintian/overrides/kv-backup-agent'))
 }

@@ -5,7 +5,7 @@
  *
  * Each is in node_modules in exactly the locked version, or this throws: what is packed is
  * what was tested. Optional and development packages are not followed. Packages of types
- * alone have nothing to run, and are left out.
+ * alone have nothing to run, and are left out unless they are asked for.
  *
  * Reads only; no network.
  */
@@ -15,23 +15,28 @@ import { join } from 'node:path'
 
 /**
  * @param {string} root of the checkout, with node_modules
- * @returns {{ place: string, name: string, version: string, license: string, author: string, programs: string[] }[]}
- *   sorted by `place`, which is relative to the root; `programs` are commands for people, which no code loads
+ * @param {{ withTypes?: boolean }} options `withTypes`: packages of types alone too, as npm installs them
+ * @returns {{ place: string, name: string, version: string, license: string, author: string, programs: string[],
+ *   integrity: string | undefined, needs: string[] }[]}
+ *   sorted by `place`, which is relative to the root; `programs` are commands for people, which no code loads; `needs`
+ *   are places
  */
-export const productionPackages = (root) => {
+export const productionPackages = (root, { withTypes = false } = {}) => {
   const { packages } = readJson(join(root, 'package-lock.json'))
   const found = new Map()
   const follow = (from) => {
     for (const name of Object.keys(packages[from].dependencies ?? {})) {
       const place = placeOf(packages, name, from)
       if (found.has(place)) continue
-      found.set(place, checked(root, place, name, packages[place].version))
+      const { version, integrity, dependencies = {} } = packages[place]
+      const needs = Object.keys(dependencies).map((other) => placeOf(packages, other, place))
+      found.set(place, { ...checked(root, place, name, version), integrity, needs })
       follow(place)
     }
   }
   follow('')
   return [...found.values()]
-    .filter(({ place }) => hasCode(join(root, place)))
+    .filter(({ place }) => withTypes || hasCode(join(root, place)))
     .sort((one, other) => (one.place < other.place ? -1 : 1))
 }
 
