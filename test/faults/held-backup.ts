@@ -18,7 +18,7 @@ export interface HeldBackup {
 }
 
 export interface HoldOrder extends Omit<ClientOrder, 'address'> {
-  readonly agent: AgentProcess
+  readonly agent: Pick<AgentProcess, 'port'>
   /** Byte of the answer at which nothing goes on; a stream that is shorter goes on to its end. */
   readonly at: number
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from '@jest/globals'
 
@@ -117,6 +117,9 @@ describe('a secret', () => {
     ['as it is', canary.secret],
     ['in an option file', `password="${canary.secret.replace(/[\\"]/g, '\\$&')}"`],
     ['in JSON', JSON.stringify({ password: canary.secret })],
+    ['in SQL', `IDENTIFIED BY '${canary.secret.replace(/[\\"']/g, '\\$&')}'`],
+    ['in SQL with its quotes doubled', `IDENTIFIED BY '${canary.secret.replaceAll("'", "''")}'`],
+    ['in HEXADECIMAL', Buffer.from(canary.secret).toString('hex').toUpperCase()],
     ['in hexadecimal', Buffer.from(`password=${canary.secret}`).toString('hex')],
     ['in a URL', `mysql://backup:${encodeURIComponent(canary.secret)}@host`],
     ...[0, 1, 2].map((shift) => [
@@ -137,6 +140,22 @@ describe('a secret', () => {
     writeFileSync(join(path, 'deep', 'option-file'), Buffer.concat([Buffer.from([0, 255]), Buffer.from(canary.secret)]))
 
     expect(canary.foundBelow(path)).toEqual(['the file deep/option-file (as it is)'])
+  })
+
+  test('is found in a file without a name that a process has open, unless it may be there', async () => {
+    const cwd = directory('nameless')
+    const path = join(cwd, 'login-0')
+    writeFileSync(path, `password=${canary.secret}`)
+    const child = spawn('sleep', ['600'], { cwd, stdio: ['ignore', 'ignore', 'ignore', openSync(path, 'r')] })
+    unlinkSync(path)
+    const seen = processesTouching(cwd)
+
+    const found = canary.foundInOpenFiles(seen, () => false)
+    const allowed = canary.foundInOpenFiles(seen, (target) => target === `${path} (deleted)`)
+    child.kill('SIGKILL')
+
+    expect(found).toEqual([expect.stringContaining(`${path} (deleted), open in "sleep 600`)])
+    expect(allowed).toEqual([])
   })
 
   test('is found in the environment and in the arguments of a process', async () => {

@@ -4,7 +4,7 @@
  * Looks at the kernel's own lists, and never at what a program says of itself.
  */
 
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -103,6 +103,26 @@ const openFilesOf = (pid: number): string[] => {
   }
 }
 
+/** Of plain files, through which they can be read again: `/proc/PID/fd/N`. */
+export const openDescriptorsOf = (pid: number): { readonly path: string; readonly target: string }[] => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`)
+      .map((fd) => `/proc/${pid}/fd/${fd}`)
+      .filter(isPlainFile)
+      .map((path) => ({ path, target: linkOf(path) }))
+  } catch {
+    return []
+  }
+}
+
+const isPlainFile = (path: string): boolean => {
+  try {
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
 /** Everything below a directory, by path from there; directories end with a slash. */
 export const everythingBelow = (directory: string): string[] =>
   existsSync(directory)
@@ -119,14 +139,22 @@ const isDirectory = (path: string): boolean => {
   }
 }
 
+/** More of a long secret than chance would write. */
+const BEGINNING_BYTES = 40
+
+const written = (form: string, text: string) => ({ form, bytes: Buffer.from(text).toString('latin1') })
+
 /** A password that is easy to find again and hard to write down wrongly. */
 export class Canary {
   readonly secret: string
   readonly #forms: readonly { readonly form: string; readonly bytes: string }[]
 
-  /** @param salt makes it unlike every other */
-  constructor(salt: string) {
-    this.secret = `Kan'"ar\\i €${salt}`
+  /**
+   * @param salt makes it unlike every other
+   * @param secret one that is odd in another way, of twelve bytes at least
+   */
+  constructor(salt: string, secret = `Kan'"ar\\i €${salt}`) {
+    this.secret = secret
     const bytes = Buffer.from(this.secret)
     // Base64 of what stands somewhere inside other bytes has three forms: compare the middle, which is the same.
     const middle = (shift: number): string =>
@@ -135,10 +163,16 @@ export class Canary {
         .slice(shift === 0 ? 0 : 4, -4)
     this.#forms = [
       { form: 'as it is', bytes: bytes.toString('latin1') },
+      // A line that was cut shows the beginning alone.
+      ...(bytes.length > 2 * BEGINNING_BYTES ? [written('its beginning', this.secret.slice(0, BEGINNING_BYTES))] : []),
       { form: 'hexadecimal', bytes: bytes.toString('hex') },
+      { form: 'HEXADECIMAL', bytes: bytes.toString('hex').toUpperCase() },
       { form: 'percent-encoded', bytes: encodeURIComponent(this.secret) },
-      { form: 'as JSON', bytes: Buffer.from(JSON.stringify(this.secret).slice(1, -1)).toString('latin1') },
-      { form: 'with backslashes', bytes: Buffer.from(this.secret.replace(/[\\"]/g, '\\$&')).toString('latin1') },
+      { form: 'percent-encoded as a form', bytes: encodeURIComponent(this.secret).replaceAll('%20', '+') },
+      written('as JSON', JSON.stringify(this.secret).slice(1, -1)),
+      written('with backslashes', this.secret.replace(/[\\"]/g, '\\$&')),
+      written('quoted for SQL', this.secret.replace(/[\\"']/g, '\\$&')),
+      written('with quotes doubled for SQL', this.secret.replaceAll("'", "''")),
       ...[0, 1, 2].map((shift) => ({ form: 'base64', bytes: middle(shift) })),
     ]
   }
@@ -155,6 +189,21 @@ export class Canary {
       (['cmdline', 'environ'] as const).flatMap((which) => {
         const form = this.foundIn(Buffer.from(readable(`/proc/${pid}/${which}`), 'latin1'))
         return form === undefined ? [] : [`${which} of "${command.slice(0, 60)}" (${form})`]
+      }),
+    )
+  }
+
+  /**
+   * In the files that processes have open, those without a name among them.
+   *
+   * @param isAllowed whether a descriptor, by what it leads to, may hold it
+   * @returns sentences
+   */
+  foundInOpenFiles(processes: readonly SeenProcess[], isAllowed: (target: string) => boolean): string[] {
+    return processes.flatMap(({ pid, command }) =>
+      openDescriptorsOf(pid).flatMap(({ path, target }) => {
+        const form = isAllowed(target) ? undefined : this.foundIn(Buffer.from(readable(path), 'latin1'))
+        return form === undefined ? [] : [`${target}, open in "${command.slice(0, 60)}" (${form})`]
       }),
     )
   }

@@ -19,6 +19,7 @@ const QUICK = [
   'killed-processes',
   'lost-state',
   'strangers',
+  'secrets',
 ]
 
 let scratch: string

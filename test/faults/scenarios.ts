@@ -13,6 +13,7 @@ import { lostState } from './lost-state.ts'
 import { neighbours } from './neighbours.ts'
 import { redoOverrun } from './redo-overrun.ts'
 import type { Scenario } from './scenario.ts'
+import { secrets } from './secrets.ts'
 import { serverFaults } from './server-faults.ts'
 import { slowReader } from './slow-reader.ts'
 import { strangers } from './strangers.ts'
@@ -32,6 +33,7 @@ export const SCENARIOS: readonly Scenario[] = [
   toldToStop,
   neighbours,
   strangers,
+  secrets,
   fullDisks,
   lostState,
   fewResources,

@@ -105,6 +105,9 @@ systemd-socket-activate systemd
 logger              bsdutils
 unshare             util-linux
 setpriv             util-linux
+prlimit             util-linux
+script              bsdutils
+useradd             passwd
 flock               util-linux
 systemd-analyze     systemd
 logrotate           logrotate
