@@ -57,11 +57,6 @@ const HOMES: Readonly<Record<string, Home>> = {
     where: 'lib/engines/child*.ts',
     why: 'whoever starts a program must also be able to stop it and to say how it ended, and only that file knows how',
   },
-  'tar-stream': {
-    home: /^lib\/archive\/tar-[^/]*\.ts$/,
-    where: 'lib/archive/tar-*.ts',
-    why: 'its peculiarities about names, times and owners are dealt with there once',
-  },
   semver: {
     home: /^lib\/protocol\/version\.ts$/,
     where: 'lib/protocol/version.ts',

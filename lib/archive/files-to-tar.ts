@@ -36,12 +36,12 @@ export async function* filesToTar(
   const metadata = new MetadataSeen()
   const names = new MemberNames()
   try {
-    await writer.begin(options.mark)
+    writer.begin(options.mark)
     yield* writer.ready()
     for await (const entry of entries) {
       const path = checkSafePath(entry.path)
       names.add(path, entry.type)
-      await writer.openMember({ ...entry, path })
+      writer.openMember({ ...entry, path })
       if (entry.type === 'file') yield* writeBody(writer, entry)
       yield* writer.ready()
       metadata.see(path)
@@ -67,11 +67,11 @@ export async function* filesToTar(
 async function* writeBody(writer: TarWriter, entry: ArchiveEntry): AsyncGenerator<Buffer> {
   for await (const bytes of entry.body()) {
     if (bytes.length > writer.left) throw changed(entry, 'more')
-    await writer.write(bytes)
+    writer.write(bytes)
     yield* writer.ready()
   }
   if (writer.left > 0) throw changed(entry, `${writer.left} fewer`)
-  await writer.closeMember()
+  writer.closeMember()
 }
 
 const changed = ({ path, sizeBytes }: ArchiveEntry, found: string): BackupError =>

@@ -23,6 +23,14 @@ export const MAX_COMPONENTS = 64
 /** C0, DEL and C1: bytes that a terminal or a log would obey. */
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
+/**
+ * What nearly all names look like, and none of the rules below says no to: components of ordinary characters that do not
+ * begin with a dot, so few characters that no limit is near.
+ */
+const USUAL = /^[\w#@$][\w#@$.-]*(?:\/[\w#@$][\w#@$.-]*)*$/
+/** The most that cannot have more than `MAX_COMPONENTS`: each but the last takes two characters. */
+const MAX_USUAL_LENGTH = 2 * MAX_COMPONENTS - 1
+
 /** What a decoder leaves behind where the bytes were no UTF-8: the name is not the one on disk any more. */
 const REPLACEMENT = '\ufffd'
 const LONE_SURROGATE = /\p{Surrogate}/u
@@ -38,6 +46,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u
  * @throws BackupError `ARCHIVE_PATH_UNSAFE`, its message showing the name with odd characters escaped
  */
 export const checkSafePath = (path: string): string => {
+  if (path.length <= MAX_USUAL_LENGTH && USUAL.test(path)) return path
   const plain = path.startsWith('./') ? path.slice(2) : path
   const reason = whyUnsafe(plain)
   if (reason !== undefined) {

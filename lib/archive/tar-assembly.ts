@@ -10,7 +10,11 @@
  *    pages fill it up and that is recorded; when it goes on, the archive has failed.
  * 3. Everything else, the redo log always, goes to the spool until it ends.
  *
- * Every method yields the archive's bytes that it made; they leave before more is taken.
+ * Beside them, for a file of a few kilobytes that stands whole in one chunk of the stream:
+ * its bytes pass from the chunk into the archive, and are held nowhere.
+ *
+ * What a method makes is `ready` in the writer when it returns. Where that takes time, or is
+ * much, it returns the bytes to be yielded instead; they leave before more is taken.
  * That zeros are harmless behind a tablespace is said in PROTOCOL.md, "The archive".
  */
 
@@ -20,6 +24,7 @@ import type { Spool } from './spool.ts'
 import { isTablespace } from './tablespace.ts'
 import type { TarHeader, TarWriter } from './tar-writer.ts'
 import type { PaddedMember } from './types.ts'
+import type { UnsizedFile } from './unsized-file.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
 /** Permissions of a member, as the server creates its own files without looking at the umask of who unpacks. */
@@ -27,6 +32,12 @@ const MODE = 0o640
 const OWNER = 'mysql'
 
 const ZEROS = Buffer.alloc(64 * 1024)
+
+/** What passes, or is taken out of memory, in one go. */
+const SMALL_FILE_BYTES = 64 * 1024
+
+/** Bytes of the archive that are still being made. Undefined: everything is `ready`. */
+type More = AsyncGenerator<Buffer> | undefined
 
 export interface TarAssemblyOptions {
   readonly memoryBytes: number
@@ -44,6 +55,8 @@ export class TarAssembly {
   readonly #padded: PaddedMember[] = []
   /** The tablespace that is written while it comes. */
   #streamed: { readonly path: string; readonly sizeBytes: number } | undefined
+  /** The file that came last, while it may still end before the chunk does: views of the chunk. */
+  #passing: { readonly path: string; readonly pieces: Buffer[]; sizeBytes: number } | undefined
 
   constructor(writer: TarWriter, spool: Spool, options: TarAssemblyOptions) {
     this.#writer = writer
@@ -59,10 +72,47 @@ export class TarAssembly {
     return this.#room.peakMemoryBytes
   }
 
-  /** Bytes of a file. They are lent: what is kept is copied, or the whole chunk is. */
-  async *take(path: string, bytes: Buffer): AsyncGenerator<Buffer> {
+  /** Bytes of a file. They are lent until `settle`: what is kept then is copied, or the whole chunk is. */
+  take(path: string, bytes: Buffer): More {
     if (this.#streamed?.path === path) {
-      yield* this.#write(bytes)
+      this.#write(bytes)
+      return undefined
+    }
+    if (this.#streamed !== undefined) return this.#keep(path, bytes)
+    const passing = this.#passing
+    const isNew = passing === undefined && !this.#room.has(path)
+    if (!isNew && passing?.path !== path) return this.#keep(path, bytes)
+    const sizeBytes = bytes.length + (passing?.sizeBytes ?? 0)
+    if (sizeBytes > SMALL_FILE_BYTES || sizeBytes > this.#room.shareBytes) return this.#keep(path, bytes)
+    if (passing === undefined) this.#passing = { path, pieces: [bytes], sizeBytes }
+    else {
+      passing.pieces.push(bytes)
+      passing.sizeBytes = sizeBytes
+    }
+    return undefined
+  }
+
+  /** The chunk that the bytes were lent from is going to be taken away. */
+  settle(): More {
+    return this.#passing === undefined ? undefined : this.#keepPassing()
+  }
+
+  async *#keepPassing(): AsyncGenerator<Buffer> {
+    const passing = this.#passing
+    this.#passing = undefined
+    if (passing === undefined) return
+    for (const bytes of passing.pieces) yield* this.#hold(passing.path, bytes)
+  }
+
+  async *#keep(path: string, bytes: Buffer): AsyncGenerator<Buffer> {
+    yield* this.#keepPassing()
+    yield* this.#hold(path, bytes)
+  }
+
+  async *#hold(path: string, bytes: Buffer): AsyncGenerator<Buffer> {
+    if (this.#streamed?.path === path) {
+      this.#write(bytes)
+      yield* this.#writer.ready()
       return
     }
     const file = this.#room.open(path)
@@ -71,9 +121,9 @@ export class TarAssembly {
       if (sizeBytes !== undefined && sizeBytes >= file.sizeBytes + bytes.length) {
         this.#streamed = { path, sizeBytes }
         this.#room.release(path)
-        await this.#writer.openMember(this.#header(path, sizeBytes))
-        for await (const held of file.drain()) yield* this.#write(held)
-        yield* this.#write(bytes)
+        this.#writer.openMember(this.#header(path, sizeBytes))
+        for await (const held of file.drain()) yield* this.#written(held)
+        yield* this.#written(bytes)
         return
       }
     }
@@ -82,26 +132,50 @@ export class TarAssembly {
 
   /** Zero bytes of a file that the xbstream left out. They are written in full: a plain tar has no holes. */
   async *takeHole(path: string, zeroBytes: number): AsyncGenerator<Buffer> {
-    for (const zeros of zeroPieces(zeroBytes)) yield* this.take(path, zeros)
+    for (const zeros of zeroPieces(zeroBytes)) {
+      const more = this.take(path, zeros)
+      if (more !== undefined) yield* more
+      yield* this.#writer.ready()
+    }
   }
 
   /** The file is whole. */
-  async *end(path: string): AsyncGenerator<Buffer> {
-    if (this.#streamed === undefined) {
-      yield* this.#member(this.#room.release(path))
-    } else if (this.#streamed.path === path) {
-      yield* this.#endStreamed(this.#streamed)
-      for (const file of this.#room.leave()) yield* this.#member(file)
+  end(path: string): More {
+    const passing = this.#passing
+    if (passing?.path === path) {
+      this.#passing = undefined
+      this.#member(path, passing.sizeBytes, passing.pieces)
+      return undefined
+    }
+    if (this.#streamed !== undefined) return this.#endBeside(this.#streamed, path)
+    const file = this.#room.release(path)
+    if (file.isSpooled || file.sizeBytes > SMALL_FILE_BYTES) return this.#largeMember(file)
+    this.#member(path, file.sizeBytes, file.drainMemory())
+    return undefined
+  }
+
+  async *#endBeside(streamed: { path: string; sizeBytes: number }, path: string): AsyncGenerator<Buffer> {
+    if (streamed.path === path) {
+      yield* this.#endStreamed(streamed)
+      for (const file of this.#room.leave()) yield* this.#largeMember(file)
     } else {
       await this.#room.keepFinished(this.#room.release(path))
     }
   }
 
   /** A member whose size is known because it has ended. */
-  async *#member(file: { path: string; sizeBytes: number; drain(): AsyncGenerator<Buffer> }): AsyncGenerator<Buffer> {
-    await this.#writer.openMember(this.#header(file.path, file.sizeBytes))
-    for await (const bytes of file.drain()) yield* this.#write(bytes)
-    await this.#writer.closeMember()
+  #member(path: string, sizeBytes: number, pieces: Iterable<Buffer>): void {
+    this.#writer.openMember(this.#header(path, sizeBytes))
+    for (const bytes of pieces) this.#writer.write(bytes)
+    this.#writer.closeMember()
+    this.#options.onMember?.(path, sizeBytes)
+  }
+
+  /** Likewise, its bytes leaving as they are taken out of where they were. */
+  async *#largeMember(file: UnsizedFile): AsyncGenerator<Buffer> {
+    this.#writer.openMember(this.#header(file.path, file.sizeBytes))
+    for await (const bytes of file.drain()) yield* this.#written(bytes)
+    this.#writer.closeMember()
     yield* this.#writer.ready()
     this.#options.onMember?.(file.path, file.sizeBytes)
   }
@@ -109,14 +183,19 @@ export class TarAssembly {
   async *#endStreamed({ path, sizeBytes }: { path: string; sizeBytes: number }): AsyncGenerator<Buffer> {
     const zeroBytes = this.#writer.left
     if (zeroBytes > 0) this.#padded.push({ path, zeroBytes })
-    for (const zeros of zeroPieces(zeroBytes)) yield* this.#write(zeros)
-    await this.#writer.closeMember()
+    for (const zeros of zeroPieces(zeroBytes)) yield* this.#written(zeros)
+    this.#writer.closeMember()
     yield* this.#writer.ready()
     this.#streamed = undefined
     this.#options.onMember?.(path, sizeBytes)
   }
 
-  async *#write(bytes: Buffer): AsyncGenerator<Buffer> {
+  *#written(bytes: Buffer): Generator<Buffer, void, undefined> {
+    this.#write(bytes)
+    yield* this.#writer.ready()
+  }
+
+  #write(bytes: Buffer): void {
     if (bytes.length > this.#writer.left) {
       const path = this.#streamed?.path ?? ''
       const sizeBytes = this.#streamed?.sizeBytes ?? 0
@@ -127,8 +206,7 @@ export class TarAssembly {
         { hint: 'run the backup again; if it happens every time, report it with the version of the backup program' },
       )
     }
-    await this.#writer.write(bytes)
-    yield* this.#writer.ready()
+    this.#writer.write(bytes)
   }
 
   #header(path: string, sizeBytes: number): TarHeader {

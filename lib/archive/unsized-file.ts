@@ -55,4 +55,10 @@ export class UnsizedFile {
     if (this.#run === undefined) yield* this.#memory.drain()
     else yield* this.#run.take(this.#sizeBytes)
   }
+
+  /** The same for a file that is not spooled. */
+  drainMemory(): Generator<Buffer, void, undefined> {
+    if (this.#run !== undefined) throw new Error('bug: a spooled file is looked for in memory')
+    return this.#memory.drain()
+  }
 }

@@ -39,6 +39,16 @@ export class WaitingRoom {
     return this.#account.peakBytes
   }
 
+  /** What one file may take at most. */
+  get shareBytes(): number {
+    return this.#memoryBytes / SHARE
+  }
+
+  /** Whether something of this file waits here. */
+  has(path: string): boolean {
+    return this.#open.has(path)
+  }
+
   /** The file with this name; a new and empty one when it has not been seen. */
   open(path: string): UnsizedFile {
     const known = this.#open.get(path)
@@ -50,7 +60,7 @@ export class WaitingRoom {
 
   /** Whether a file that takes these bytes too would have more than its share of the memory. */
   wouldOutgrow(file: UnsizedFile, bytes: Buffer): boolean {
-    return file.memoryBytes + file.memoryBytesFor(bytes) > this.#memoryBytes / SHARE
+    return file.memoryBytes + file.memoryBytesFor(bytes) > this.shareBytes
   }
 
   /** @throws BackupError `ARCHIVE_SPOOL_FULL`, `ARCHIVE_SPOOL_IO` */

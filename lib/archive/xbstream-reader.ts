@@ -16,6 +16,7 @@
  * Pure: no file, no clock. Format: PROTOCOL.md, "xbstream".
  */
 
+import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
@@ -59,7 +60,6 @@ const PAYLOAD = 0x50 // P
 const SPARSE = 0x53 // S
 const EOF = 0x45 // E
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const NOTHING = Buffer.alloc(0)
 
 /** What the reader is waiting for. `broken` is final. */
@@ -81,6 +81,10 @@ export class XbstreamReader {
   #type = 0
   #skipped = false // unknown and ignorable
   #path = ''
+  /** The last name that was found to be good, as it stood there: a file's chunks mostly follow each other. */
+  readonly #knownBytes = Buffer.alloc(XBSTREAM_LIMITS.pathBytes)
+  #knownLength = 0
+  #knownPath = ''
   #map: Buffer = NOTHING
   #mapAt = 0
   #pieceLeft = 0 // bytes until the next map entry
@@ -169,7 +173,7 @@ export class XbstreamReader {
     const part = this.#gathered
     switch (this.#state) {
       case 'head': {
-        if (!part.subarray(0, MAGIC.length).equals(MAGIC)) {
+        if (part.compare(MAGIC, 0, MAGIC.length, 0, MAGIC.length) !== 0) {
           const found = part.subarray(0, MAGIC.length).toString('latin1')
           this.#break('XBSTREAM_CORRUPT', `expected the chunk magic "XBSTCK01", found ${showPath(found)}`)
         }
@@ -229,15 +233,8 @@ export class XbstreamReader {
   }
 
   #readPath(bytes: Buffer): string {
-    const path = this.#decode(bytes)
-    if (this.#skipped) return path
-    let safe: string
-    try {
-      safe = checkSafePath(path)
-    } catch (error) {
-      this.#state = 'broken'
-      throw error
-    }
+    const safe = this.#isKnown(bytes) ? this.#knownPath : this.#decode(bytes)
+    if (this.#skipped) return safe
     if (this.#closed.has(safe)) {
       this.#break('XBSTREAM_AFTER_END', `found a chunk for ${showPath(safe)}, which was already closed`, { path: safe })
     }
@@ -248,14 +245,27 @@ export class XbstreamReader {
     return safe
   }
 
+  #isKnown(bytes: Buffer): boolean {
+    return bytes.length === this.#knownLength && bytes.compare(this.#knownBytes, 0, this.#knownLength) === 0
+  }
+
+  /** The name as it may be used; of a chunk that is skipped, as it stands there. */
   #decode(bytes: Buffer): string {
-    try {
-      return UTF8.decode(bytes)
-    } catch (cause) {
+    if (!isUtf8(bytes)) {
       this.#state = 'broken'
       const path = showPath(bytes.toString('latin1'))
-      throw new BackupError('ARCHIVE_PATH_UNSAFE', `expected a name in UTF-8, found ${path}`, { path }, { cause })
+      throw new BackupError('ARCHIVE_PATH_UNSAFE', `expected a name in UTF-8, found ${path}`, { path })
     }
+    const path = bytes.toString('utf8')
+    if (this.#skipped) return path
+    try {
+      this.#knownPath = checkSafePath(path)
+    } catch (error) {
+      this.#state = 'broken'
+      throw error
+    }
+    this.#knownLength = bytes.copy(this.#knownBytes)
+    return this.#knownPath
   }
 
   #readLengths(part: Buffer): void {
@@ -328,11 +338,12 @@ export class XbstreamReader {
   }
 
   #u64(part: Buffer, at: number, what: string): number {
-    const value = part.readBigUInt64LE(at)
-    if (value > Number.MAX_SAFE_INTEGER) {
+    const high = part.readUInt32LE(at + 4)
+    if (high >= 2 ** 21) {
+      const value = part.readBigUInt64LE(at)
       this.#break('XBSTREAM_LIMIT', `expected ${what} below 2^53, found ${value}`, { path: this.#path })
     }
-    return Number(value)
+    return high * 2 ** 32 + part.readUInt32LE(at)
   }
 
   #limit(what: string, found: number, limit: number): void {

@@ -34,6 +34,9 @@ export interface XbstreamToTarOptions extends TarAssemblyOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** No more than this waits in the writer, apart from what the last file has just made ready. */
+const ENOUGH_BYTES = 256 * 1024
+
 /**
  * The archive's bytes, in order.
  *
@@ -63,20 +66,27 @@ export async function* xbstreamToTar(
   const onAbort = () => void giveUp().catch(() => {})
   signal?.addEventListener('abort', onAbort)
   try {
-    await writer.begin(options.mark)
+    writer.begin(options.mark)
     yield* writer.ready()
     for await (const chunk of untilAborted(source, signal)) {
       for (const event of reader.push(chunk)) {
+        let more: AsyncGenerator<Buffer> | undefined
         if (event.type === 'data') {
           options.onData?.(event.path, event.bytes.length)
           checkpoints.take(event.path, event.bytes)
-          yield* assembly.take(event.path, event.bytes)
-        } else if (event.type === 'hole') yield* assembly.takeHole(event.path, event.zeroBytes)
+          more = assembly.take(event.path, event.bytes)
+        } else if (event.type === 'hole') more = assembly.takeHole(event.path, event.zeroBytes)
         else {
           metadata.see(event.path)
-          yield* assembly.end(event.path)
+          more = assembly.end(event.path)
         }
+        // Many small files leave together: a turn in each room behind this one costs more than they do.
+        if (more !== undefined) yield* more
+        if (writer.readyBytes >= ENOUGH_BYTES) yield* writer.ready()
       }
+      const rest = assembly.settle()
+      if (rest !== undefined) yield* rest
+      yield* writer.ready()
     }
     reader.end()
     signal?.throwIfAborted()
