@@ -13,7 +13,7 @@
  * The timer is given in. Rule: PROTOCOL.md, "Silence".
  */
 
-import { type Alarm, PULSE, setAlarm, type Wait } from './pulse.ts'
+import { Bell, type Wait } from './pulse.ts'
 
 export interface NeverQuietOptions {
   /** Bytes kept back while the source goes on; spent in quiet times. */
@@ -28,6 +28,8 @@ export interface NeverQuietOptions {
    */
   readonly firstQuietMs?: number
   readonly wait: Wait
+  /** A monotonic clock in milliseconds. */
+  readonly nowMs: () => number
   /** Told how much of the reserve is left whenever some of it is about to be spent. */
   onSpent?(leftBytes: number): void
   /** Whether what was spent has done its work; asked after every unit, and one more is spent if not. */
@@ -36,36 +38,53 @@ export interface NeverQuietOptions {
 
 /** The same bytes in the same order. An error of the source comes through at once: the reserve is not sent any more. */
 export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQuietOptions): AsyncGenerator<Buffer> {
-  const { reserveBytes, unitBytes, quietMs, wait, onSpent, enough } = options
+  const { reserveBytes, unitBytes, quietMs, wait, nowMs, onSpent, enough } = options
   const reserve = new Reserve()
   const iterator = source[Symbol.asyncIterator]()
   let hasLeft = false
-  const nextAlarm = (): Alarm => setAlarm(hasLeft ? quietMs : (options.firstQuietMs ?? quietMs), wait)
-  let alarm = nextAlarm()
+  let leftMs: number | undefined // when the last bytes left, if that was after the bell was wound
+  const bell = new Bell(wait)
+  const wind = (): void => {
+    leftMs = undefined
+    bell.wind(hasLeft ? quietMs : (options.firstQuietMs ?? quietMs))
+  }
+  wind()
   try {
     let next = iterator.next()
     for (;;) {
-      const result = await Promise.race([next, alarm.rang])
-      if (result === PULSE) {
+      await bell.rangOr(next)
+      if (bell.takeRing()) {
+        // Bytes that leave only note when: a timer for each piece would cost more than the piece does.
+        const restMs = leftMs === undefined ? 0 : leftMs + quietMs - nowMs()
+        if (restMs > 0) {
+          leftMs = undefined
+          bell.wind(restMs)
+          continue
+        }
         hasLeft ||= reserve.bytes > 0
         if (reserve.bytes > 0) onSpent?.(Math.max(reserve.bytes - unitBytes, 0))
         do yield* reserve.take(unitBytes)
         while (reserve.bytes > 0 && enough?.() === false)
-      } else {
-        if (result.done === true) break
-        reserve.put(result.value)
-        next = iterator.next()
-        next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
-        if (reserve.bytes <= reserveBytes) continue
-        hasLeft = true
-        yield* reserve.take(reserve.bytes - reserveBytes)
+        wind()
+        continue
       }
-      alarm.off()
-      alarm = nextAlarm()
+      const result = await next
+      if (result.done === true) break
+      reserve.put(result.value)
+      next = iterator.next()
+      next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
+      if (reserve.bytes <= reserveBytes) continue
+      yield* reserve.take(reserve.bytes - reserveBytes)
+      if (hasLeft) {
+        leftMs = nowMs()
+      } else {
+        hasLeft = true
+        wind()
+      }
     }
     yield* reserve.take(reserve.bytes)
   } finally {
-    alarm.off()
+    bell.off()
     // Not waited for: a source that is asked for its next bytes stops only when it has some, and whoever
     // leaves us early has aborted it by other means.
     Promise.resolve(iterator.return?.()).catch(() => undefined)

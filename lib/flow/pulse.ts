@@ -12,16 +12,6 @@ export type Wait = (milliseconds: number, signal: AbortSignal) => Promise<void>
 
 export const PULSE = Symbol('pulse')
 
-export interface Alarm {
-  readonly rang: Promise<typeof PULSE>
-  off(): void
-}
-
-export const setAlarm = (milliseconds: number, wait: Wait): Alarm => {
-  const controller = new AbortController()
-  return { rang: wait(milliseconds, controller.signal).then(() => PULSE), off: () => controller.abort() }
-}
-
 /**
  * The bytes of the source, in order, and `PULSE` between two of them when so long has passed since the last one.
  * While the consumer is busy with what it has, no pulse comes: it follows with its next pull.
@@ -32,13 +22,15 @@ export async function* withPulse(
   wait: Wait,
 ): AsyncGenerator<Buffer | typeof PULSE> {
   const iterator = source[Symbol.asyncIterator]()
-  const bell = new Bell(everyMs, wait)
+  const bell = new Bell(wait)
+  bell.wind(everyMs)
   try {
     let next = iterator.next()
     for (;;) {
       await bell.rangOr(next)
       // The bell first: a flood of bytes must not drown it.
       if (bell.takeRing()) {
+        bell.wind(everyMs)
         yield PULSE
         continue
       }
@@ -56,21 +48,30 @@ export async function* withPulse(
 }
 
 /**
- * An alarm that is wound again whenever its ring was taken.
+ * An alarm for one who waits for something else as well.
  *
  * Not `Promise.race`: raced against one long-lived promise, every piece of the source would be kept until it rings.
  */
-class Bell {
-  readonly #everyMs: number
+export class Bell {
   readonly #wait: Wait
-  #alarm: Alarm
+  #alarm: AbortController | undefined
   #isRinging = false
   #wake: () => void = () => {}
 
-  constructor(everyMs: number, wait: Wait) {
-    this.#everyMs = everyMs
+  constructor(wait: Wait) {
     this.#wait = wait
-    this.#alarm = this.#wind()
+  }
+
+  /** Lets it ring in so many milliseconds, and not when it would have before. */
+  wind(milliseconds: number): void {
+    this.off()
+    const alarm = new AbortController()
+    this.#alarm = alarm
+    void this.#wait(milliseconds, alarm.signal).then(() => {
+      if (alarm.signal.aborted) return
+      this.#isRinging = true
+      this.#wake()
+    })
   }
 
   /** Resolves when it rings, or when the other has settled, well or not. */
@@ -83,24 +84,15 @@ class Bell {
     })
   }
 
-  /** Whether it rang since the last time. */
+  /** Whether it rang since the last time. It is silent then until it is wound. */
   takeRing(): boolean {
-    if (!this.#isRinging) return false
+    const rang = this.#isRinging
     this.#isRinging = false
-    this.#alarm = this.#wind()
-    return true
+    return rang
   }
 
   off(): void {
-    this.#alarm.off()
-  }
-
-  #wind(): Alarm {
-    const alarm = setAlarm(this.#everyMs, this.#wait)
-    void alarm.rang.then(() => {
-      this.#isRinging = true
-      this.#wake()
-    })
-    return alarm
+    this.#isRinging = false
+    this.#alarm?.abort()
   }
 }

@@ -319,14 +319,14 @@ export class BackupJob {
    * @throws BackupError the first fact that makes the backup incomplete
    */
   wire(encoder: Encoder, blockBytes: number): AsyncGenerator<Buffer[]> {
-    const { wait } = this.#order
+    const { wait, nowMs } = this.#order
     this.#isPlain = true
     const onQuiet = (reserveBytes: number): void => {
       const stage = this.#run?.progress().stage
       this.#log.info({ stage, reserveBytes }, 'the backup program is quiet: sending from the reserve')
     }
     return this.#driven((source) => {
-      const options = { ...this.#pipeline(source.run), encoder, blockBytes, wait, onQuiet }
+      const options = { ...this.#pipeline(source.run), encoder, blockBytes, wait, nowMs, onQuiet }
       const compressor = this.#compressor
       return compressor === undefined ? toWire(source, options) : toPackedWire(source, options, compressor)
     })

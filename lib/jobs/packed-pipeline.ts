@@ -66,7 +66,7 @@ export async function* toPackedWire(
   options: WireOptions,
   compressor: Filter,
 ): AsyncGenerator<Buffer[]> {
-  const { encoder, blockBytes, wait } = options
+  const { encoder, blockBytes, wait, nowMs } = options
   const packed = new Packed(source, options, compressor)
   const tail = new HeldTail(TAIL_BYTES)
   const wireEnds = new PairedOffsets() // of the wire, and of the compressed bytes in it
@@ -77,6 +77,7 @@ export async function* toPackedWire(
     quietMs: QUIET_MS,
     firstQuietMs: FIRST_QUIET_MS,
     wait,
+    nowMs,
     onSpent: (reserveBytes) => {
       spentBytes = 0
       options.onQuiet(reserveBytes)

@@ -68,6 +68,8 @@ export interface WireOptions extends PipelineOptions {
   /** Raw bytes in one read of the client. */
   readonly blockBytes: number
   readonly wait: Wait
+  /** A monotonic clock in milliseconds. */
+  readonly nowMs: () => number
   /** Called when the engine is quiet and the reserve is used; so much of it is left. */
   onQuiet(reserveBytes: number): void
 }
@@ -123,7 +125,7 @@ export async function* toArchive(source: PipelineSource, options: PipelineOption
  * every other case, and then the caller resets the connection.
  */
 export async function* toWire(source: PipelineSource, options: WireOptions): AsyncGenerator<Buffer[]> {
-  const { encoder, blockBytes, wait } = options
+  const { encoder, blockBytes, wait, nowMs } = options
   const made = new Made()
   let encodedBytes = 0
   let leftBytes = 0
@@ -138,6 +140,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
     unitBytes: blockBytes,
     quietMs: QUIET_MS,
     wait,
+    nowMs,
     onSpent: (reserveBytes) => {
       leftBytes = 0
       options.onQuiet(reserveBytes)

@@ -5,6 +5,8 @@ import { type NeverQuietOptions, neverQuiet } from '../../lib/flow/index.ts'
 /** A clock that stands still until it is told to go on. */
 class Clock {
   #waiting = new Set<() => void>()
+  #nowMs = 0
+  #dueMs = 0
 
   /** How long each alarm was set for. */
   readonly set: number[] = []
@@ -12,12 +14,21 @@ class Clock {
   readonly wait = (milliseconds: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
       this.set.push(milliseconds)
+      this.#dueMs = this.#nowMs + milliseconds
       this.#waiting.add(resolve)
       signal.addEventListener('abort', () => this.#waiting.delete(resolve))
     })
 
+  readonly nowMs = (): number => this.#nowMs
+
+  /** So long goes by before it rings next. */
+  pass(milliseconds: number): void {
+    this.#nowMs += milliseconds
+  }
+
   /** The quiet time is over. */
   ring(): void {
+    this.#nowMs = Math.max(this.#nowMs, this.#dueMs)
     for (const resolve of [...this.#waiting]) resolve()
   }
 
@@ -69,6 +80,7 @@ const running = (options: Partial<NeverQuietOptions> = {}) => {
     unitBytes: 2,
     quietMs: 1,
     wait: clock.wait,
+    nowMs: clock.nowMs,
     onSpent: (left) => spent.push(left),
     ...options,
   })
@@ -134,6 +146,26 @@ describe('a stream that is never quiet', () => {
     await settle()
 
     expect(out).toEqual(['a', 'b'])
+  })
+
+  test('sets no alarm for each of its bytes, and yet waits for as long as after the last of them', async () => {
+    const { clock, source, out, settle } = running({ quietMs: 10 })
+    for (let time = 0; time < 20; time += 1) {
+      source.give('abcdef')
+      await settle()
+      if (time === 18) clock.pass(7) // so that the last bytes leave late
+    }
+    const before = out.length
+    expect(clock.set).toEqual([10, 10]) // until the first bytes, and from then on
+
+    clock.ring()
+    await settle()
+    expect(clock.set).toEqual([10, 10, 7])
+    expect(out).toHaveLength(before)
+
+    clock.ring()
+    await settle()
+    expect(out).toHaveLength(before + 1)
   })
 
   test('waits for longer until its first bytes have left, so that the reserve is full then', async () => {

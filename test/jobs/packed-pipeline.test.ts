@@ -86,7 +86,11 @@ class Clock {
     new Promise((resolve) => {
       this.#ring = resolve
     })
+  #nowMs = 0
+  readonly nowMs = (): number => this.#nowMs
+  /** A minute has gone by. */
   ring(): void {
+    this.#nowMs += 60_000
     this.#ring()
   }
 }
@@ -112,7 +116,7 @@ test.each(['octet', 'uuencode'] as const)(
     const received = (): number => wire.reduce((sum, bytes) => sum + bytes.length, 0)
     const stream = toPackedWire(
       source,
-      { ...options, encoder, blockBytes: BLOCK_BYTES, wait: clock.wait, onQuiet },
+      { ...options, encoder, blockBytes: BLOCK_BYTES, wait: clock.wait, nowMs: clock.nowMs, onQuiet },
       compressor,
     )
     const ended = (async () => {
