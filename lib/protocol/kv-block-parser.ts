@@ -11,6 +11,9 @@
  * in two is copied. Bytes after the block are handed back untouched, because they
  * belong to whatever comes next on the socket.
  *
+ * Good pairs in plain ASCII, which is nearly all there are, are taken many at a time.
+ * Whatever is anything else goes the one way that knows all the rules.
+ *
  * A refusal names the line and what was expected there, and never shows a value: the
  * line may hold a password.
  *
@@ -20,7 +23,7 @@
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
 import { type KvLimits, LIMITS } from './limits.ts'
 import { LineReader } from './line-reader.ts'
-import { findIllegal, showWire } from './wire-text.ts'
+import { findIllegal, findUnplain, showWire } from './wire-text.ts'
 
 /** The pairs of one block in the order of the wire. A map, so that a key `__proto__` is a key like any other. */
 export type KvBlock = ReadonlyMap<string, string>
@@ -29,6 +32,9 @@ export type KvBlock = ReadonlyMap<string, string>
 type State = 'count' | 'pair' | 'end' | 'done' | 'broken'
 
 const EQUALS = 0x3d
+
+/** Fewer bytes are not worth a look for more than one pair. */
+const FEWEST_BYTES_AT_ONCE = 64
 
 /** `0`, or digits that do not begin with a zero: every number has one spelling. */
 const PLAIN_COUNT = /^(?:0|[1-9][0-9]*)$/
@@ -71,6 +77,8 @@ export class KvBlockParser {
     if (chunk.length > 0) this.#started = true
     let at = 0
     while (at < chunk.length) {
+      at = this.#takePlainPairs(chunk, at)
+      if (at === chunk.length) return undefined
       const roomBytes = this.#roomBytes()
       const line = this.#lines.read(chunk, at, roomBytes)
       if (line === undefined) return undefined
@@ -103,6 +111,36 @@ export class KvBlockParser {
         // The end is an empty line, so its first byte tells already.
         return Math.min(0, leftBytes)
     }
+  }
+
+  /**
+   * The fast way: as many good pairs in plain ASCII as lie here whole.
+   *
+   * @returns where the first byte stands that was not taken
+   */
+  #takePlainPairs(chunk: Buffer, start: number): number {
+    if (this.#state !== 'pair' || this.#lines.carriedBytes > 0) return start
+    if (chunk.length - start < FEWEST_BYTES_AT_ONCE) return start
+    const { maxBlockBytes, maxLineBytes } = this.#limits
+    const end = findUnplain(chunk, start, Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead))
+    // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
+    const text = chunk.toString('latin1', start, end)
+    let at = 0
+    while (this.#pairs.size < this.#pairsAnnounced) {
+      const lineFeed = text.indexOf('\n', at)
+      const lineBytes = lineFeed - at
+      if (lineFeed === -1 || lineBytes > maxLineBytes || lineBytes >= maxBlockBytes - this.#bytesRead) break
+      const equals = text.indexOf('=', at)
+      if (equals <= at || equals > lineFeed) break
+      const { size } = this.#pairs
+      this.#pairs.set(text.slice(at, equals), text.slice(equals + 1, lineFeed))
+      if (this.#pairs.size === size) break // the key stood there before: the slow way refuses it
+      this.#linesRead += 1
+      this.#bytesRead += lineBytes + 1
+      at = lineFeed + 1
+    }
+    if (this.#pairs.size === this.#pairsAnnounced) this.#state = 'end'
+    return start + at
   }
 
   #take(line: Buffer, roomBytes: number): void {

@@ -40,6 +40,36 @@ export const findIllegal = (line: Buffer): Illegal | undefined => {
 }
 
 /**
+ * Looks for the first byte that is neither printable ASCII nor LF, four bytes at a time.
+ *
+ * In a word without a high bit no addition carries from one byte into the next: adding 0x60 reaches the high bit
+ * from 0x20 on, and adding 1 reaches it from 0x7f on.
+ *
+ * @returns its offset; `end` when there is none from `start` on
+ */
+export const findUnplain = (bytes: Buffer, start: number, end: number): number => {
+  let at = start
+  const aligned = Math.min(end, at + ((4 - ((bytes.byteOffset + at) & 3)) & 3))
+  while (at < aligned) {
+    if (!isPlain(bytes[at] as number)) return at
+    at += 1
+  }
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2)
+  for (let index = 0; index < words.length; index += 1) {
+    const word = words[index] as number
+    if (((word | ~(word + 0x60606060) | (word + 0x01010101)) & 0x80808080) === 0) continue
+    const from = at + 4 * index
+    for (let byte = from; byte < from + 4; byte += 1) if (!isPlain(bytes[byte] as number)) return byte
+  }
+  for (at += 4 * words.length; at < end; at += 1) if (!isPlain(bytes[at] as number)) return at
+  return end
+}
+
+const LF = 0x0a
+
+const isPlain = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || byte === LF
+
+/**
  * Foreign bytes as a message may show them: quoted, printable ASCII, everything else escaped, cut.
  *
  * Not for bytes that may hold a secret.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { cutToBytes, escapeControls, findIllegal, isWellFormed, showWire } from '../../lib/protocol/wire-text.ts'
+import { cutToBytes, escapeControls, findIllegal, findUnplain, isWellFormed, showWire } from '../../lib/protocol/wire-text.ts'
 
 describe('a foreign text in a message', () => {
   test.each([
@@ -55,4 +55,33 @@ test('knows half a surrogate pair, and replaces it', () => {
     false,
   ])
   expect(escapeControls('\udcbe\u{1f4be}')).toBe('\ufffd\u{1f4be}')
+})
+
+describe('the first byte that is not plain', () => {
+  const isPlain = (byte: number): boolean => byte === 0x0a || (byte >= 0x20 && byte < 0x7f)
+
+  test('is found whichever byte it is, wherever it stands and however the bytes lie in memory', () => {
+    const wrong: string[] = []
+    for (let byte = 0; byte < 256; byte += 1) {
+      for (let at = 0; at < 16; at += 1) {
+        for (let start = 0; start < 4; start += 1) {
+          const bytes = Buffer.alloc(20, 'x')
+          bytes[at] = byte
+          bytes[16] = 0xff // behind the end
+          const wanted = at < start || isPlain(byte) ? 16 : at
+          if (findUnplain(bytes.subarray(0, 17), start, 16) !== wanted) wrong.push(`${byte} at ${at} from ${start}`)
+        }
+      }
+    }
+
+    expect(wrong).toEqual([])
+  })
+
+  test('is the first of several', () => {
+    for (let at = 0; at < 12; at += 1) {
+      const bytes = Buffer.alloc(16, '\n')
+      bytes.fill(0x80, at)
+      expect(findUnplain(bytes, 0, 16)).toBe(at)
+    }
+  })
 })
