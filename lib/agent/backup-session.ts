@@ -205,6 +205,8 @@ class BackupSession {
       job.signal.throwIfAborted() // what is not said must not be taken for said
       this.#told = 'sending'
       await send(this.#socket, [...answer, ...burst], job.signal)
+      // Until the system has taken everything, it may still be read from these buffers.
+      if (this.#socket.writableLength === 0) encoder.takeBack(burst)
     }
     await flushed(this.#socket, job.signal)
     job.finish()

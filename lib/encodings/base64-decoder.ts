@@ -16,10 +16,13 @@
 import type { BackupError } from '../errors/index.ts'
 import { LINE_CHARACTERS, LINE_FEED, LINE_RAW_BYTES, LINE_WIRE_BYTES, PADDING, sextetOf, ZERO } from './base64-line.ts'
 import type { Decoder } from './codec.ts'
+import { kernelLines, type LineShape, type ReadLines } from './kernel-lines.ts'
+import type { Kernels } from './kernels.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 
 const PAIRS = readingTable(sextetOf)
+const FULL_LINE_SHAPE: LineShape = { wireBytes: LINE_WIRE_BYTES, rawBytes: LINE_RAW_BYTES }
 
 /** What the decoder is waiting for: another line, or (`last`) only the end. `ended` and `broken` are final. */
 type State = 'lines' | 'last' | 'ended' | 'broken'
@@ -30,6 +33,14 @@ export class Base64Decoder implements Decoder {
   #cutBytes = 0
   #offset = 0 // wire bytes before the line that comes next
   #line = 1 // counted from 1; every error names it
+  readonly #readFullLines: ReadLines
+
+  constructor(kernels?: Kernels) {
+    this.#readFullLines =
+      kernels === undefined
+        ? readFullLines
+        : kernelLines(kernels, FULL_LINE_SHAPE, kernels.readBase64Lines, readFullLines)
+  }
 
   decode(wire: Buffer): Buffer[] {
     this.#mustBeOpen()
@@ -74,15 +85,7 @@ export class Base64Decoder implements Decoder {
   /** The fast way: as many good lines of 57 raw bytes as lie here whole. Returns the raw bytes they gave. */
   #takeFullLines(wire: Buffer, start: number, raw: Buffer, rawStart: number): number {
     const lines = Math.floor((wire.length - start) / LINE_WIRE_BYTES)
-    let taken = 0
-    while (taken < lines) {
-      const at = start + taken * LINE_WIRE_BYTES
-      const good =
-        wire[at + LINE_CHARACTERS] === LINE_FEED &&
-        readGroups(PAIRS, wire, at, at + LINE_CHARACTERS, raw, rawStart + taken * LINE_RAW_BYTES)
-      if (!good) break // a short line, or one that the slow way finds the words for
-      taken += 1
-    }
+    const taken = this.#readFullLines(wire, start, lines, raw, rawStart)
     this.#offset += taken * LINE_WIRE_BYTES
     this.#line += taken
     return taken * LINE_RAW_BYTES
@@ -138,4 +141,18 @@ export class Base64Decoder implements Decoder {
   #mustBeOpen(): void {
     if (this.#state === 'ended' || this.#state === 'broken') throw new Error(`bug: decoder fed while ${this.#state}`)
   }
+}
+
+/** What the kernel does, in plain JavaScript. */
+const readFullLines: ReadLines = (wire, start, lines, raw, rawStart) => {
+  let taken = 0
+  while (taken < lines) {
+    const at = start + taken * LINE_WIRE_BYTES
+    const good =
+      wire[at + LINE_CHARACTERS] === LINE_FEED &&
+      readGroups(PAIRS, wire, at, at + LINE_CHARACTERS, raw, rawStart + taken * LINE_RAW_BYTES)
+    if (!good) break // a short line, or one that the slow way finds the words for
+    taken += 1
+  }
+  return taken
 }

@@ -20,28 +20,32 @@ export const base64Dressing: Dressing = {
 }
 
 class Base64Sheet implements Sheet {
-  readonly wire: Buffer
+  readonly #wire: Buffer
   #at = 0
 
   constructor(rawBytes: number) {
     const restBytes = rawBytes % LINE_RAW_BYTES
     const fullLines = (rawBytes - restBytes) / LINE_RAW_BYTES
     const restWireBytes = restBytes === 0 ? 0 : 4 * Math.ceil(restBytes / 3) + 1
-    this.wire = Buffer.allocUnsafeSlow(fullLines * LINE_WIRE_BYTES + restWireBytes)
+    this.#wire = Buffer.allocUnsafeSlow(fullLines * LINE_WIRE_BYTES + restWireBytes)
   }
 
   add(raw: Buffer, start: number, end: number): void {
     const characters = raw.toString('base64', start, end)
     const lines = Math.ceil(characters.length / LINE_CHARACTERS)
-    this.wire.write(characters, this.#at + lines, 'latin1')
+    this.#wire.write(characters, this.#at + lines, 'latin1')
     let from = this.#at + lines
     for (let left = characters.length; left > 0; left -= LINE_CHARACTERS) {
       const length = Math.min(left, LINE_CHARACTERS)
-      this.wire.copyWithin(this.#at, from, from + length)
+      this.#wire.copyWithin(this.#at, from, from + length)
       from += length
       this.#at += length
-      this.wire[this.#at] = LINE_FEED
+      this.#wire[this.#at] = LINE_FEED
       this.#at += 1
     }
+  }
+
+  finish(): Buffer {
+    return this.#wire
   }
 }

@@ -26,6 +26,12 @@ export interface Encoder {
   encode(raw: Buffer): EncodedPiece[]
   /** @returns the remainder as the last, shorter unit; nothing if there is none */
   end(): EncodedPiece[]
+  /**
+   * Takes wire bytes back that have left, so that the next ones are written in their place. Never necessary.
+   *
+   * @param wires that nobody looks at any more; what is no whole piece of this encoder is left alone
+   */
+  takeBack(wires: readonly Buffer[]): void
 }
 
 /** Undresses wire bytes. Used for one stream; after `end()` or an error it is done. */
@@ -46,4 +52,6 @@ export interface CodecOptions {
    * `DEFAULT_BLOCK_BYTES`; a decoder without it takes frames of every block size we allow.
    */
   readonly blockBytes?: number | undefined
+  /** Everything in plain JavaScript, also where there is a faster way to the same bytes. For comparisons. */
+  readonly plain?: boolean
 }

@@ -1,5 +1,6 @@
 /**
- * Makes the encoder or the decoder for a name. The one place that knows all three.
+ * Makes the encoder or the decoder for a name. The one place that knows all three, and whether this machine has
+ * kernels for them.
  */
 
 import { Base64Decoder } from './base64-decoder.ts'
@@ -7,10 +8,13 @@ import { base64Dressing } from './base64-dressing.ts'
 import { checkBlockBytes, DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES } from './block-bytes.ts'
 import type { CodecOptions, Decoder, Encoder } from './codec.ts'
 import type { EncodingName } from './encoding-names.ts'
+import { base64KernelDressing, uuencodeKernelDressing } from './kernel-dressing.ts'
+import { type Kernels, kernels } from './kernels.ts'
 import { OctetDecoder, OctetEncoder } from './octet.ts'
-import { UnitEncoder } from './unit-encoder.ts'
+import { type Dressing, UnitEncoder } from './unit-encoder.ts'
 import { UuencodeDecoder } from './uuencode-decoder.ts'
 import { uuencodeDressing } from './uuencode-dressing.ts'
+import { frameRawBytes } from './uuencode-frame.ts'
 
 /**
  * @param name a key of `ENCODINGS`
@@ -20,9 +24,9 @@ export const createEncoder = (name: EncodingName, options: CodecOptions = {}): E
   const blockBytes = checkBlockBytes(options.blockBytes ?? DEFAULT_BLOCK_BYTES)
   switch (name) {
     case 'uuencode':
-      return new UnitEncoder(uuencodeDressing(blockBytes))
+      return new UnitEncoder(dressingOfUuencode(blockBytes, kernelsFor(options)))
     case 'base64':
-      return new UnitEncoder(base64Dressing)
+      return new UnitEncoder(dressingOfBase64(kernelsFor(options)))
     case 'octet':
       return new OctetEncoder()
   }
@@ -36,10 +40,18 @@ export const createDecoder = (name: EncodingName, options: CodecOptions = {}): D
   const blockBytes = checkBlockBytes(options.blockBytes ?? MAX_BLOCK_BYTES)
   switch (name) {
     case 'uuencode':
-      return new UuencodeDecoder(blockBytes)
+      return new UuencodeDecoder(blockBytes, kernelsFor(options))
     case 'base64':
-      return new Base64Decoder()
+      return new Base64Decoder(kernelsFor(options))
     case 'octet':
       return new OctetDecoder()
   }
 }
+
+const kernelsFor = ({ plain }: CodecOptions): Kernels | undefined => (plain === true ? undefined : kernels())
+
+const dressingOfUuencode = (blockBytes: number, fast: Kernels | undefined): Dressing =>
+  fast === undefined ? uuencodeDressing(blockBytes) : uuencodeKernelDressing(fast, frameRawBytes(blockBytes))
+
+const dressingOfBase64 = (fast: Kernels | undefined): Dressing =>
+  fast === undefined ? base64Dressing : base64KernelDressing(fast, base64Dressing)

@@ -19,6 +19,8 @@ export class OctetEncoder implements Encoder {
   end(): EncodedPiece[] {
     return []
   }
+
+  takeBack(): void {} // they are the caller's own
 }
 
 export class OctetDecoder implements Decoder {

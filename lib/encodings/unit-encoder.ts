@@ -14,22 +14,29 @@ import type { EncodedPiece, Encoder } from './codec.ts'
 export interface Dressing {
   /** Raw bytes in a unit; only the last of a stream may have fewer. */
   readonly unitBytes: number
-  /** A sheet with room for exactly so many raw bytes. */
+  /** A sheet for exactly so many raw bytes. It is finished before the next one is begun. */
   newSheet(rawBytes: number): Sheet
+  /** As `Encoder.takeBack`. */
+  takeBack?(wires: readonly Buffer[]): void
 }
 
 /** Wire bytes being written, front to back. */
 export interface Sheet {
-  readonly wire: Buffer
   /** Adds units cut from `raw[start..end)`; the last may be short, and then is the last of the stream. */
   add(raw: Buffer, start: number, end: number): void
+  /** The bytes, when all raw bytes are there. */
+  finish(): Buffer
 }
 
 /**
- * A sheet carries about this much. Measured with chunks of 64 KiB and 1 MiB: smaller ones are
- * slower, bigger ones are no faster, and from 128 KiB base64 of big chunks loses half its speed.
+ * A sheet carries this much and one unit more, so that a chunk of 64 KiB from a pipe and what was left of the one
+ * before it make one sheet. Measured with chunks of 64 KiB and 1 MiB: smaller ones are slower, bigger ones are no
+ * faster, and from 128 KiB base64 of big chunks loses half its speed.
  */
 const SHEET_RAW_BYTES = 65_536
+
+const unitsOfSheet = (unitBytes: number): number =>
+  unitBytes > SHEET_RAW_BYTES ? 1 : Math.floor(SHEET_RAW_BYTES / unitBytes) + 1
 
 export class UnitEncoder implements Encoder {
   readonly #dressing: Dressing
@@ -46,7 +53,7 @@ export class UnitEncoder implements Encoder {
   encode(raw: Buffer): EncodedPiece[] {
     if (this.#ended) throw new Error('bug: encoder fed after its end')
     const { unitBytes } = this.#dressing
-    const unitsPerSheet = Math.max(1, Math.floor(SHEET_RAW_BYTES / unitBytes))
+    const unitsPerSheet = unitsOfSheet(unitBytes)
     const pieces: EncodedPiece[] = []
     let unitsLeft = Math.floor((this.#remainderBytes + raw.length) / unitBytes)
     let at = 0
@@ -78,8 +85,12 @@ export class UnitEncoder implements Encoder {
     return [this.#piece(sheet, this.#remainderBytes)]
   }
 
+  takeBack(wires: readonly Buffer[]): void {
+    this.#dressing.takeBack?.(wires)
+  }
+
   #piece(sheet: Sheet, rawBytes: number): EncodedPiece {
     this.#rawEnd += rawBytes
-    return { wire: sheet.wire, rawEnd: this.#rawEnd }
+    return { wire: sheet.finish(), rawEnd: this.#rawEnd }
   }
 }

@@ -14,6 +14,8 @@
 
 import type { BackupError } from '../errors/index.ts'
 import type { Decoder } from './codec.ts'
+import { kernelLines, type LineShape, type ReadLines } from './kernel-lines.ts'
+import type { Kernels } from './kernels.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 import {
@@ -30,6 +32,7 @@ import {
 
 const PAIRS = readingTable(sextetOf)
 const FULL_LINE = characterOf(LINE_RAW_BYTES)
+const FULL_LINE_SHAPE: LineShape = { wireBytes: LINE_WIRE_BYTES, rawBytes: LINE_RAW_BYTES }
 
 /** What the decoder is waiting for. `ended` and `broken` are final. */
 type State = 'length' | 'line' | 'ended' | 'broken'
@@ -43,10 +46,15 @@ export class UuencodeDecoder implements Decoder {
   #frame = 0 // the frame we are in, counted from 1; every error names it
   #bodyBytes = 0
   #bodyLeft = 0
+  readonly #readFullLines: ReadLines
 
   /** @param blockBytes a longer frame than this many raw bytes need is refused */
-  constructor(blockBytes: number) {
+  constructor(blockBytes: number, kernels?: Kernels) {
     this.#maxBodyBytes = uuencodedBytes(blockBytes)
+    this.#readFullLines =
+      kernels === undefined
+        ? readFullLines
+        : kernelLines(kernels, FULL_LINE_SHAPE, kernels.readUuencodeLines, readFullLines)
   }
 
   decode(wire: Buffer): Buffer[] {
@@ -124,16 +132,7 @@ export class UuencodeDecoder implements Decoder {
       Math.floor((this.#bodyLeft - 1) / LINE_WIRE_BYTES),
       Math.floor((wire.length - start) / LINE_WIRE_BYTES),
     )
-    let taken = 0
-    while (taken < lines) {
-      const at = start + taken * LINE_WIRE_BYTES
-      const good =
-        wire[at] === FULL_LINE &&
-        wire[at + LINE_WIRE_BYTES - 1] === LINE_FEED &&
-        readGroups(PAIRS, wire, at + 1, at + LINE_WIRE_BYTES - 1, raw, rawStart + taken * LINE_RAW_BYTES)
-      if (!good) break // the slow way finds the words for it
-      taken += 1
-    }
+    const taken = this.#readFullLines(wire, start, lines, raw, rawStart)
     this.#offset += taken * LINE_WIRE_BYTES
     this.#bodyLeft -= taken * LINE_WIRE_BYTES
     return taken * LINE_RAW_BYTES
@@ -182,6 +181,21 @@ export class UuencodeDecoder implements Decoder {
   #mustBeOpen(): void {
     if (this.#state === 'ended' || this.#state === 'broken') throw new Error(`bug: decoder fed while ${this.#state}`)
   }
+}
+
+/** What the kernel does, in plain JavaScript. */
+const readFullLines: ReadLines = (wire, start, lines, raw, rawStart) => {
+  let taken = 0
+  while (taken < lines) {
+    const at = start + taken * LINE_WIRE_BYTES
+    const good =
+      wire[at] === FULL_LINE &&
+      wire[at + LINE_WIRE_BYTES - 1] === LINE_FEED &&
+      readGroups(PAIRS, wire, at + 1, at + LINE_WIRE_BYTES - 1, raw, rawStart + taken * LINE_RAW_BYTES)
+    if (!good) break // the slow way finds the words for it
+    taken += 1
+  }
+  return taken
 }
 
 const showCount = (count: number): string => showBytes(Uint8Array.of(characterOf(count)))

@@ -34,7 +34,7 @@ export const uuencodeDressing = (blockBytes: number): Dressing => {
 }
 
 class UuencodeSheet implements Sheet {
-  readonly wire: Buffer
+  readonly #wire: Buffer
   readonly #unitBytes: number
   readonly #store: Buffer // one byte before the wire, for the odd start; one behind, for the M of a line that never comes
   readonly #pairs: Uint16Array // the same memory
@@ -48,11 +48,15 @@ class UuencodeSheet implements Sheet {
     this.#unitBytes = unitBytes
     this.#store = Buffer.allocUnsafeSlow(wireBytes + 2)
     this.#pairs = new Uint16Array(this.#store.buffer, this.#store.byteOffset, (wireBytes + 2) / 2)
-    this.wire = this.#store.subarray(1, 1 + wireBytes)
+    this.#wire = this.#store.subarray(1, 1 + wireBytes)
   }
 
   add(raw: Buffer, start: number, end: number): void {
     for (let at = start; at < end; at += this.#unitBytes) this.#addFrame(raw, at, Math.min(at + this.#unitBytes, end))
+  }
+
+  finish(): Buffer {
+    return this.#wire
   }
 
   #addFrame(raw: Buffer, start: number, end: number): void {

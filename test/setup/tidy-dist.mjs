@@ -29,7 +29,14 @@ const filesBelow = (base, room) =>
         )
     : []
 
-const sources = new Set(ROOMS.flatMap((room) => filesBelow(root, room)).filter((name) => /(?<!\.d)\.ts$/.test(name)))
+/** `NAME.wat` becomes `NAME.wat.js`: it counts as a source of that name. */
+const asScript = (name) => (name.endsWith('.wat') ? `${name}.ts` : name)
+
+const sources = new Set(
+  ROOMS.flatMap((room) => filesBelow(root, room))
+    .map(asScript)
+    .filter((name) => /(?<!\.d)\.ts$/.test(name)),
+)
 const outputs = new Set(ROOMS.flatMap((room) => filesBelow(dist, room)))
 
 for (const output of outputs) {

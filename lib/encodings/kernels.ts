@@ -1,0 +1,63 @@
+/**
+ * The inner loops of base64 and uuencode in WebAssembly, where the machine has it.
+ *
+ *     raw ─copy─▶ │ in ▒▒▒▒▒▒▒▒ │ out ▒▒▒▒▒▒▒▒▒▒▒ │ ─copy─▶ wire
+ *                    one memory for the whole process
+ *
+ * One memory is enough: whoever uses it copies in, calls and copies out within one call, and leaves nothing
+ * there. It is made when it is first needed. Where it cannot be (a Node without WebAssembly, a processor without
+ * SIMD, a limit on address space that leaves no room for the guards around the memory) there is none, and the
+ * plain JavaScript does the same work, byte for byte, more slowly.
+ *
+ * Source of the loops: kernels.wat, beside this file.
+ */
+
+import { KERNELS_WASM } from './kernels.wat.js'
+
+/** Addresses are offsets in `memory`. What they give at a call counts until the next one. */
+export interface Kernels {
+  /** Everything, as bytes. Never grows, so it never moves. */
+  readonly memory: Buffer
+  writeBase64Lines(raw: number, lines: number, wire: number): void
+  writeUuencodeLines(raw: number, lines: number, wire: number): void
+  /** @returns bytes written */
+  writeUuencodeFrames(raw: number, rawBytes: number, unitBytes: number, wire: number): number
+  /** @returns how many lines were good, from the first on */
+  readBase64Lines(wire: number, lines: number, raw: number): number
+  readUuencodeLines(wire: number, lines: number, raw: number): number
+}
+
+/** Where the input lies. */
+export const IN_AT = 0
+/** The largest block, and room behind it. */
+export const MAX_IN_BYTES = 1_048_576 + 65_536
+/** Where the output lies: not a whole number of pages behind the input, or writing would seem to overtake reading. */
+export const OUT_AT = MAX_IN_BYTES + 4096 + 2048
+
+/** The part of WebAssembly that is used here: Node's types do not have it. */
+interface WebAssemblyHere {
+  readonly Module: new (bytes: Uint8Array) => object
+  readonly Instance: new (module: object) => { readonly exports: object }
+}
+
+type Exports = Omit<Kernels, 'memory'> & { readonly memory: { readonly buffer: ArrayBuffer } }
+
+let made: { readonly kernels: Kernels | undefined } | undefined
+
+/** @returns undefined where this machine has none */
+export const kernels = (): Kernels | undefined => {
+  made ??= { kernels: makeKernels() }
+  return made.kernels
+}
+
+const makeKernels = (): Kernels | undefined => {
+  const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyHere }
+  if (WebAssembly === undefined) return undefined
+  try {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(KERNELS_WASM, 'base64')))
+    const { memory, ...functions } = instance.exports as Exports
+    return { ...functions, memory: Buffer.from(memory.buffer) }
+  } catch {
+    return undefined // instructions that it does not know, or no room for the memory: what is wrong does not matter
+  }
+}

@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+
+import { createDecoder, createEncoder, type EncodingName } from '../../lib/encodings/index.ts'
+import { kernels } from '../../lib/encodings/kernels.ts'
+import { mustRun } from '../rig/run-program.ts'
+import { cutAt, encodeAll, outcomeOf } from './streams.ts'
+
+const NAMES: [EncodingName][] = [['uuencode'], ['base64']]
+
+/** Bytes that look like random ones, the same in every run. */
+const noise = (bytes: number): Buffer => {
+  const made = Buffer.alloc(bytes)
+  for (let at = 0, state = 1; at < bytes; at += 1) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    made[at] = state >>> 24
+  }
+  return made
+}
+
+test('this machine has kernels, so the tests of the encodings are tests of them', () => {
+  expect(kernels()).toBeDefined()
+})
+
+describe.each(NAMES)('%s by the kernels', (name) => {
+  const byKernels = (raw: Buffer, blockBytes: number, cuts: readonly number[] = []): Buffer =>
+    encodeAll(createEncoder(name, { blockBytes }), cutAt(raw, cuts))
+  const plainly = (raw: Buffer, blockBytes: number): Buffer =>
+    encodeAll(createEncoder(name, { blockBytes, plain: true }), [raw])
+
+  test('is what plain JavaScript makes of every number of bytes', () => {
+    const raw = noise(1000)
+    const wrong: number[] = []
+
+    for (let bytes = 0; bytes <= raw.length; bytes += 1) {
+      const part = raw.subarray(0, bytes)
+      if (!byKernels(part, 135).equals(plainly(part, 135))) wrong.push(bytes)
+    }
+
+    expect(wrong).toEqual([])
+  })
+
+  test('is what plain JavaScript makes in blocks of every size, also where lines are cut by chunks', () => {
+    const raw = noise(3000)
+    const wrong: number[] = []
+
+    for (let blockBytes = 57; blockBytes <= 2200; blockBytes += 1) {
+      const wanted = plainly(raw, blockBytes)
+      if (!byKernels(raw, blockBytes).equals(wanted)) wrong.push(blockBytes)
+      if (!byKernels(raw, blockBytes, [blockBytes % 97, 1000, 1001]).equals(wanted)) wrong.push(blockBytes)
+    }
+
+    expect(wrong).toEqual([])
+  })
+
+  test('is what plain JavaScript makes of any bytes, however they are cut', () => {
+    const sizes = fc.oneof(fc.nat(5000), fc.integer({ min: 60_000, max: 140_000 }))
+    fc.assert(
+      fc.property(
+        sizes,
+        fc.constantFrom(57, 101, 10_240, 65_536, 65_537, 1_048_576),
+        fc.array(fc.nat(140_000)),
+        (bytes, blockBytes, at) => {
+          const raw = randomBytes(bytes)
+          const cuts = at.filter((offset) => offset <= bytes).toSorted((a, b) => a - b)
+
+          expect(byKernels(raw, blockBytes, cuts).equals(plainly(raw, blockBytes))).toBe(true)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('reads what plain JavaScript reads, and refuses the rest in the same words, whichever byte is which', () => {
+    const raw = noise(6 * 57 + 10)
+    const wire = encodeAll(createEncoder(name), [raw])
+    const differing: string[] = []
+
+    // In and around the third line, which the kernel has before it and behind it.
+    for (let at = 150; at < 240; at += 1) {
+      for (let byte = 0; byte < 256; byte += 1) {
+        const changed = Buffer.from(wire)
+        changed[at] = byte
+        const fast = JSON.stringify(outcomeOf(createDecoder(name), [changed]))
+        if (fast !== JSON.stringify(outcomeOf(createDecoder(name, { plain: true }), [changed])))
+          differing.push(`${byte} at ${at}`)
+      }
+    }
+
+    expect(differing).toEqual([])
+  })
+
+  test('reads a long stream with something wrong in it as plain JavaScript does, however it is cut', () => {
+    const wire = encodeAll(createEncoder(name), [noise(100_000)])
+    fc.assert(
+      fc.property(fc.nat(wire.length - 1), fc.nat(255), fc.array(fc.nat(wire.length)), (at, byte, offsets) => {
+        const changed = Buffer.from(wire)
+        changed[at] = byte
+        const cuts = offsets.toSorted((a, b) => a - b)
+
+        const fast = outcomeOf(createDecoder(name), cutAt(changed, cuts))
+
+        expect(fast).toEqual(outcomeOf(createDecoder(name, { plain: true }), [changed]))
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('writes into a buffer that came back, and into no other', () => {
+    const encoder = createEncoder(name)
+    const raw = noise(10_240 * 5)
+
+    const [first] = encoder.encode(raw)
+    const [second] = encoder.encode(raw) // the first is still out
+    encoder.takeBack([Buffer.alloc(100), first?.wire ?? Buffer.alloc(0)])
+    const [third] = encoder.encode(raw)
+
+    expect(second?.wire.buffer).not.toBe(first?.wire.buffer)
+    expect(third?.wire.buffer).toBe(first?.wire.buffer)
+  })
+
+  test('leaves a buffer alone of which only a part came back', () => {
+    const encoder = createEncoder(name)
+    const raw = noise(10_240 * 5)
+    const [first] = encoder.encode(raw)
+    const wire = first?.wire ?? Buffer.alloc(0)
+    const before = Buffer.from(wire)
+
+    encoder.takeBack([wire.subarray(0, 100)])
+    encoder.takeBack([wire.subarray(100)])
+    encoder.encode(Buffer.alloc(raw.length))
+
+    expect(wire.equals(before)).toBe(true)
+  })
+
+  test('gives a buffer out once, however often it came back', () => {
+    const encoder = createEncoder(name)
+    const raw = noise(10_240 * 5)
+    const [first] = encoder.encode(raw)
+
+    encoder.takeBack([first?.wire ?? Buffer.alloc(0), first?.wire ?? Buffer.alloc(0)])
+    const [second] = encoder.encode(raw)
+    const [third] = encoder.encode(raw)
+
+    expect(second?.wire.buffer).not.toBe(third?.wire.buffer)
+  })
+})
+
+describe('where there can be no kernels', () => {
+  const DOOR = new URL('../../lib/encodings/index.js', import.meta.url).href
+  const WITHIN = new URL('../../lib/encodings/kernels.js', import.meta.url).href
+  const SCRIPT = `
+    const { createEncoder, createDecoder } = await import('${DOOR}')
+    const { kernels } = await import('${WITHIN}')
+    const raw = Buffer.alloc(100_003, 'some bytes')
+    const made = ['uuencode', 'base64'].map((name) => {
+      const encoder = createEncoder(name)
+      const wire = Buffer.concat([...encoder.encode(raw), ...encoder.end()].map((piece) => piece.wire))
+      const decoder = createDecoder(name)
+      const back = Buffer.concat([...decoder.decode(wire), ...decoder.end()])
+      return wire.length + ' ' + back.equals(raw)
+    })
+    console.log((kernels() === undefined ? 'none' : 'kernels') + ' ' + made.join(' '))`
+  const node = ['--input-type=module', '-e', SCRIPT]
+  const sizes = (name: EncodingName): number => encodeAll(createEncoder(name), [Buffer.alloc(100_003)]).length
+
+  test.each<[string, string, string[]]>([
+    ['because Node has no WebAssembly', process.execPath, ['--no-expose-wasm', ...node]],
+    ['because it may not compile', process.execPath, ['--jitless', ...node]],
+    // What xinetd's rlimit_as does: a memory of WebAssembly has gigabytes of guards around it.
+    ['because address space is limited', 'prlimit', ['--as=4294967296', process.execPath, ...node]],
+  ])('the same bytes come out: %s', async (_, program, args) => {
+    const { stdout } = await mustRun(program, args)
+
+    expect(stdout.toString().trim()).toBe(`none ${sizes('uuencode')} true ${sizes('base64')} true`)
+  })
+
+  test('and where there can, they are used', async () => {
+    const { stdout } = await mustRun(process.execPath, node)
+
+    expect(stdout.toString()).toMatch(/^kernels /)
+    expect(fileURLToPath(WITHIN)).toMatch(/kernels\.js$/)
+  })
+})
