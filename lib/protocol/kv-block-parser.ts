@@ -125,21 +125,24 @@ export class KvBlockParser {
     const end = findUnplain(chunk, start, Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead))
     // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
     const text = chunk.toString('latin1', start, end)
+    const pairs = this.#pairs
+    const roomBytes = maxBlockBytes - this.#bytesRead
+    const before = pairs.size
+    let size = before
     let at = 0
-    while (this.#pairs.size < this.#pairsAnnounced) {
+    while (size < this.#pairsAnnounced) {
       const lineFeed = text.indexOf('\n', at)
-      const lineBytes = lineFeed - at
-      if (lineFeed === -1 || lineBytes > maxLineBytes || lineBytes >= maxBlockBytes - this.#bytesRead) break
+      if (lineFeed === -1 || lineFeed - at > maxLineBytes || lineFeed >= roomBytes) break
       const equals = text.indexOf('=', at)
       if (equals <= at || equals > lineFeed) break
-      const { size } = this.#pairs
-      this.#pairs.set(text.slice(at, equals), text.slice(equals + 1, lineFeed))
-      if (this.#pairs.size === size) break // the key stood there before: the slow way refuses it
-      this.#linesRead += 1
-      this.#bytesRead += lineBytes + 1
+      pairs.set(text.slice(at, equals), text.slice(equals + 1, lineFeed))
+      if (pairs.size === size) break // the key stood there before: the slow way refuses it
+      size += 1
       at = lineFeed + 1
     }
-    if (this.#pairs.size === this.#pairsAnnounced) this.#state = 'end'
+    this.#linesRead += size - before
+    this.#bytesRead += at
+    if (size === this.#pairsAnnounced) this.#state = 'end'
     return start + at
   }
 

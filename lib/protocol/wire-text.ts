@@ -40,10 +40,10 @@ export const findIllegal = (line: Buffer): Illegal | undefined => {
 }
 
 /**
- * Looks for the first byte that is neither printable ASCII nor LF, four bytes at a time.
+ * Looks for the first byte that is neither printable ASCII nor LF, sixteen bytes at a time.
  *
  * In a word without a high bit no addition carries from one byte into the next: adding 0x60 reaches the high bit
- * from 0x20 on, and adding 1 reaches it from 0x7f on.
+ * from 0x20 on, adding 1 reaches it from 0x7f on, and adding 0x7f to what differs from LF reaches it unless nothing does.
  *
  * @returns its offset; `end` when there is none from `start` on
  */
@@ -55,15 +55,23 @@ export const findUnplain = (bytes: Buffer, start: number, end: number): number =
     at += 1
   }
   const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2)
-  for (let index = 0; index < words.length; index += 1) {
-    const word = words[index] as number
-    if (((word | ~(word + 0x60606060) | (word + 0x01010101)) & 0x80808080) === 0) continue
+  for (let index = 0; index + 3 < words.length; index += 4) {
+    const odd =
+      oddities(words[index] as number) |
+      oddities(words[index + 1] as number) |
+      oddities(words[index + 2] as number) |
+      oddities(words[index + 3] as number)
+    if ((odd & 0x80808080) === 0) continue
     const from = at + 4 * index
-    for (let byte = from; byte < from + 4; byte += 1) if (!isPlain(bytes[byte] as number)) return byte
+    for (let byte = from; byte < from + 16; byte += 1) if (!isPlain(bytes[byte] as number)) return byte
   }
-  for (at += 4 * words.length; at < end; at += 1) if (!isPlain(bytes[at] as number)) return at
+  for (at += 16 * (words.length >> 2); at < end; at += 1) if (!isPlain(bytes[at] as number)) return at
   return end
 }
+
+/** Has the high bit of each byte that is not plain; if there are several, of the lowest of them at least. */
+const oddities = (word: number): number =>
+  word | (word + 0x01010101) | (~(word + 0x60606060) & ((word ^ 0x0a0a0a0a) + 0x7f7f7f7f))
 
 const LF = 0x0a
 
