@@ -19,6 +19,7 @@ import {
 } from '../client/index.ts'
 import { DEFAULT_PORT } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { maxBytesOption, maxSecondsOption } from './limit-options.ts'
 import { PASSWORD_VARIABLE, readPassword } from './password.ts'
 import { incrementRows, PROOF_WORDS, packedRows, positionRows, type Row, runReported, table } from './report.ts'
 import { addTokenOptions, readTokenOptions, type TokenFlags } from './token.ts'
@@ -44,6 +45,8 @@ interface FetchOptions extends TokenFlags, TlsWords {
   readonly incrementalLsn?: string
   readonly instance?: string
   readonly silenceSeconds?: number
+  readonly maxBytes?: number
+  readonly maxSeconds?: number
   readonly json?: true
 }
 
@@ -103,6 +106,8 @@ export const fetchCommand = (): Command =>
             `give up when the agent sends nothing for so long (default: ${FRAMED_SILENCE_SECONDS} in a framed stream, ${DEFAULT_SILENCE_SECONDS} otherwise)`,
           ).argParser(parseCount('seconds', 1)),
         )
+        .addOption(maxBytesOption('most bytes of the archive, and of what it is compressed into'))
+        .addOption(maxSecondsOption('how long all of it may take, however busy the agent keeps us'))
         .option('--json', 'print the receipt, or the failure, as JSON'),
     ),
   )
@@ -129,7 +134,7 @@ Examples:
 const fetchAction = async (address: Address, options: FetchOptions): Promise<void> => {
   const { user, sid, instance, encoding, format, compress, keepCompressed, protocol, requireVerdict, silenceSeconds } =
     options
-  const { json = false } = options
+  const { json = false, maxBytes, maxSeconds } = options
   const { incrementalFrom, incrementalLsn } = options
   const target = fetchTarget(options)
   const receiptFile = options.receipt ? options.receiptFile : false
@@ -167,6 +172,8 @@ const fetchAction = async (address: Address, options: FetchOptions): Promise<voi
           receiptFile,
           target,
           silenceSeconds,
+          maxBytes,
+          maxSeconds,
           signal,
         },
       })

@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 
 import { type Restoration, restoreBackup } from '../client/index.ts'
+import { maxBytesOption, maxSecondsOption } from './limit-options.ts'
 import { PROOF_WORDS, positionRows, runReported, table } from './report.ts'
 import { formatBytes, percent } from './values.ts'
 
@@ -11,6 +12,8 @@ interface RestoreOptions {
   readonly program?: string
   readonly receipt?: string
   readonly requireVerdict?: true
+  readonly maxBytes?: number
+  readonly maxSeconds?: number
   readonly json?: boolean
 }
 
@@ -23,10 +26,12 @@ export const restoreCommand = (): Command =>
     .option('--program <FILE>', 'the program that prepares, when it is not on the PATH')
     .option('--receipt <FILE>', 'its receipt (default: FILE.receipt, where there is one)')
     .option('--require-verdict', "refuse it without an agent's verdict in its receipt")
+    .addOption(maxBytesOption('most bytes of each archive, whatever its compressed form grows into'))
+    .addOption(maxSecondsOption('how long all of it may take, preparing included'))
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
     .action((file: string, increments: readonly string[], options: RestoreOptions) => {
-      const { target, program, receipt, requireVerdict, json = false } = options
+      const { target, program, receipt, requireVerdict, maxBytes, maxSeconds, json = false } = options
       return runReported({
         json,
         stream: process.stdout,
@@ -38,6 +43,8 @@ export const restoreCommand = (): Command =>
             program,
             receipt,
             requireVerdict,
+            maxBytes,
+            maxSeconds,
             signal,
             onProgress: ({ stage, file: read, bytes, ofBytes, line: said = '' }) => {
               const which = increments.length === 0 ? '' : `  ${read}`

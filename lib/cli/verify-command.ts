@@ -3,12 +3,15 @@
 import { Command } from 'commander'
 
 import { type Verification, verifyBackup } from '../client/index.ts'
+import { maxBytesOption, maxSecondsOption } from './limit-options.ts'
 import { incrementRows, PROOF_WORDS, packedRows, positionRows, runReported, table } from './report.ts'
 import { formatBytes, percent } from './values.ts'
 
 interface VerifyOptions {
   readonly receipt?: string
   readonly requireVerdict?: true
+  readonly maxBytes?: number
+  readonly maxSeconds?: number
   readonly json?: boolean
 }
 
@@ -18,9 +21,11 @@ export const verifyCommand = (): Command =>
     .argument('<FILE>', 'the archive, a tar or an xbstream, compressed or not')
     .option('--receipt <FILE>', 'its receipt (default: FILE.receipt, where there is one)')
     .option('--require-verdict', "refuse it without an agent's verdict in its receipt")
+    .addOption(maxBytesOption('most bytes of the archive, whatever its compressed form grows into'))
+    .addOption(maxSecondsOption('how long all of it may take'))
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES)
-    .action((path: string, { receipt, requireVerdict, json = false }: VerifyOptions) =>
+    .action((path: string, { receipt, requireVerdict, maxBytes, maxSeconds, json = false }: VerifyOptions) =>
       runReported({
         json,
         stream: process.stdout,
@@ -28,6 +33,8 @@ export const verifyCommand = (): Command =>
           verifyBackup(path, {
             receipt,
             requireVerdict,
+            maxBytes,
+            maxSeconds,
             signal,
             onProgress: (bytes, ofBytes) => line.show(`verifying  ${percent(bytes, ofBytes)}`),
           }),

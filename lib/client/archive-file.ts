@@ -18,6 +18,7 @@ import { BackupError } from '../errors/index.ts'
 import { GrowthLimit } from './growth-limit.ts'
 import { type PackedFacts, packingOfBytes } from './packed-file.ts'
 import type { ArchiveFormat } from './request.ts'
+import { SizeLimit } from './size-limit.ts'
 import { unpacked } from './unpack.ts'
 
 /** Large enough that the disk, not the calls, sets the pace. */
@@ -124,28 +125,37 @@ async function* counted(bytes: AsyncIterable<Buffer>, count: (bytes: Buffer) => 
   }
 }
 
+/** How much an archive may be. */
+export interface ArchiveBounds {
+  /** How large it is, where that is known. */
+  readonly knownBytes?: number | undefined
+  /** How large it may be at most. */
+  readonly maxBytes?: number | undefined
+}
+
+/** @throws BackupError as `ArchiveFile.read`; `CLIENT_MAX_BYTES` */
+export const boundedRead = (file: ArchiveFile, { knownBytes, maxBytes }: ArchiveBounds): AsyncGenerator<Buffer> =>
+  new SizeLimit(maxBytes, `archive in ${file.path}`).through(file.read(knownBytes))
+
 /** An archive that is read to its end, and says then which digest it had. */
 export class DigestedFile {
   readonly path: string
   readonly #file: ArchiveFile
-  readonly #knownBytes: number | undefined
+  readonly #bounds: ArchiveBounds
   readonly #onBytes: (fileBytes: number) => void
   #digest: string | undefined
 
-  /**
-   * @param knownBytes how large the archive is, where that is known
-   * @param onBytes told with every piece how much of the file was read
-   */
-  constructor(file: ArchiveFile, knownBytes: number | undefined, onBytes: (fileBytes: number) => void) {
+  /** @param onBytes told with every piece how much of the file was read */
+  constructor(file: ArchiveFile, bounds: ArchiveBounds, onBytes: (fileBytes: number) => void) {
     this.path = file.path
     this.#file = file
-    this.#knownBytes = knownBytes
+    this.#bounds = bounds
     this.#onBytes = onBytes
   }
 
   async *read(): AsyncGenerator<Buffer> {
     const digest = createHash('sha256')
-    for await (const chunk of this.#file.read(this.#knownBytes)) {
+    for await (const chunk of boundedRead(this.#file, this.#bounds)) {
       digest.update(chunk)
       this.#onBytes(this.#file.bytesRead())
       yield chunk

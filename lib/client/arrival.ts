@@ -23,12 +23,15 @@ import { backupFailed } from './agent-answer.ts'
 import { GrowthLimit } from './growth-limit.ts'
 import type { PackedFacts } from './packed-file.ts'
 import type { StreamEncoding } from './request.ts'
+import { SizeLimit } from './size-limit.ts'
 import { unpacked } from './unpack.ts'
 
 export interface ArrivalOptions {
   readonly encoding: StreamEncoding
   /** What the archive is compressed with on the wire. */
   readonly packing?: Packing | undefined
+  /** Most bytes of the archive, and of its compressed form. */
+  readonly maxBytes?: number | undefined
   /** Takes the compressed bytes as they pass. */
   keepPacked?(bytes: Buffer): Promise<void>
   /** Stops a decompressor. */
@@ -74,14 +77,16 @@ export class Arrival {
    * The archive's bytes.
    *
    * @param wire read to its end, or to the end frame
-   * @throws BackupError `FRAME_*`, `PROTOCOL_*`, `ENCODING_*`, `COMPRESS_*`; `CLIENT_BACKUP_FAILED` when the agent says so,
+   * @throws BackupError `FRAME_*`, `PROTOCOL_*`, `ENCODING_*`, `COMPRESS_*`, `CLIENT_MAX_BYTES`; `CLIENT_BACKUP_FAILED` when the agent says so,
    *   `CLIENT_MISMATCH` when it has sent something else; what the wire throws
    */
   async *bytes(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const { encoding } = this.#options
+    const { encoding, maxBytes } = this.#options
+    const limit = new SizeLimit(maxBytes, 'archive')
     for await (const archive of this.#unpacked(
       encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding),
     )) {
+      limit.take(archive.length)
       this.#sha256.update(archive)
       this.#bytes += archive.length
       this.#options.onBytes(archive.length)
@@ -97,7 +102,10 @@ export class Arrival {
   }
 
   async *#kept(packed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    // Bytes that nothing comes out of fill a disk here too, where they are kept, and go on for ever.
+    const limit = new SizeLimit(this.#options.maxBytes, 'compressed archive')
     for await (const bytes of packed) {
+      limit.take(bytes.length)
       this.#packedBytes += bytes.length
       this.#packedSha256.update(bytes)
       await this.#options.keepPacked?.(bytes)

@@ -18,6 +18,8 @@ export interface ChainOptions {
   readonly receipt?: string | undefined
   /** Refuse links without an agent's verdict in their receipts. */
   readonly requireVerdict?: boolean | undefined
+  /** Of each archive. */
+  readonly maxBytes?: number | undefined
   readonly signal: AbortSignal
   onProgress(path: string, bytes: number, ofBytes: number): void
 }
@@ -31,7 +33,7 @@ export const verifyChain = async (
   paths: readonly string[],
   options: ChainOptions,
 ): Promise<readonly Verification[]> => {
-  const { receipt, requireVerdict, signal, onProgress } = options
+  const { receipt, requireVerdict, maxBytes, signal, onProgress } = options
   const named = (index: number): string | undefined => (index === 0 ? receipt : undefined)
   for (const path of paths) await openArchiveFile(path, signal) // a name that is wrong is told before hours of reading
   const receipts = await Promise.all(paths.map((path, index) => findReceipt(path, named(index))))
@@ -43,6 +45,7 @@ export const verifyChain = async (
     const verified = await verifyBackup(path, {
       receipt: named(index),
       requireVerdict,
+      maxBytes,
       signal,
       onProgress: (bytes, ofBytes) => onProgress(path, bytes, ofBytes),
     })

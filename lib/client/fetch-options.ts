@@ -54,6 +54,13 @@ export interface FetchOptions extends TokenOptions {
   readonly connectSeconds?: number | undefined
   /** How long the agent may be silent. A framed stream is never silent for long; before it begins the agent may be. */
   readonly silenceSeconds?: number | undefined
+  /**
+   * Most bytes of the archive, and of what it is compressed into on its way. Left out: whatever fits on the disk, for only
+   * the caller knows how large the server is.
+   */
+  readonly maxBytes?: number | undefined
+  /** How long all of it may take, however busy the agent keeps us. Left out: as long as something comes. */
+  readonly maxSeconds?: number | undefined
   /** Stops the fetch; nothing is left behind. */
   readonly signal?: AbortSignal | undefined
 }

@@ -21,6 +21,7 @@ import { makeReceipt, type Receipt } from './receipt.ts'
 import { ReceiptFile, receiptPath } from './receipt-file.ts'
 import { type OpenStream, openStream } from './request.ts'
 import { checkTargetNames } from './target-names.ts'
+import { withinSeconds } from './time-limit.ts'
 
 export interface FetchProgress {
   /** `asking` until the agent has accepted, `preparing` until the backup program gives the first bytes. */
@@ -86,7 +87,7 @@ export const fetchBackup = (options: FetchOptions): BackupFetch => {
     msg: undefined,
     backup: undefined,
   }
-  const receipt = run(options, state)
+  const receipt = withinSeconds(options.maxSeconds, options.signal, (signal) => run({ ...options, signal }, state))
   const ended = receipt.then(
     () => undefined,
     () => undefined,
@@ -122,12 +123,11 @@ type FetchState = { -readonly [Key in 'stage' | 'sid' | 'session' | 'msg' | 'bac
   readonly meter: ByteMeter
 }
 
-const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> => {
-  const { encoding = 'framed', format = 'tar', target } = options
+const run = async (options: FetchOptions & { readonly signal: AbortSignal }, state: FetchState): Promise<Receipt> => {
+  const { encoding = 'framed', format = 'tar', target, signal, maxBytes } = options
   checkOptions(options)
   const { compression, packing, isKept } = planPacking(options)
   await checkTargetNames(target, options.receiptFile === false ? undefined : options.receiptFile)
-  const signal = options.signal ?? new AbortController().signal
   // Before a byte is asked for: a target that cannot be would waste a backup.
   const base = await baseOf(options, signal)
   if (packing !== undefined && packing !== 'gzip') await findDecompressor(packing)
@@ -162,6 +162,7 @@ const run = async (options: FetchOptions, state: FetchState): Promise<Receipt> =
     arrival = new Arrival({
       encoding: stream.encoding,
       packing,
+      maxBytes,
       ...(sink.keepPacked === undefined ? {} : { keepPacked: sink.keepPacked }),
       signal,
       onBytes: (bytes) => state.meter.add(bytes),

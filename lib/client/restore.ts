@@ -21,6 +21,7 @@ import type { BackupProof, Receipt } from './receipt.ts'
 import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
 import { applyIncrements, checkUnchanged } from './restore-chain.ts'
 import { StagingDirectory } from './staging-directory.ts'
+import { withinSeconds } from './time-limit.ts'
 import type { Verification } from './verify.ts'
 
 export interface RestoreOptions {
@@ -36,6 +37,10 @@ export interface RestoreOptions {
   readonly receipt?: string | undefined
   /** Refuse a backup without an agent's verdict in its receipt. */
   readonly requireVerdict?: boolean | undefined
+  /** Most bytes of each archive, whatever its compressed form grows into. Left out: see README, "Compressed". */
+  readonly maxBytes?: number | undefined
+  /** How long all of it may take, preparing included. Left out: as long as it takes. */
+  readonly maxSeconds?: number | undefined
   readonly signal?: AbortSignal
   /** Called as the work goes on; `line` is what the preparing program says. */
   onProgress?(progress: {
@@ -59,7 +64,7 @@ export interface Restoration extends ArchiveFacts {
 }
 
 /**
- * @throws BackupError `CLI_FILE`, `CLI_USAGE`, `CLIENT_RECEIPT`, `CLIENT_CHAIN`, `CLIENT_NO_VERDICT`, `CLIENT_TARGET`,
+ * @throws BackupError `CLI_FILE`, `CLI_USAGE`, `CLIENT_RECEIPT`, `CLIENT_CHAIN`, `CLIENT_NO_VERDICT`, `CLIENT_MAX_*`, `CLIENT_TARGET`,
  *   `CLIENT_WRITE`, `ARCHIVE_*`, `ENGINE_NOT_FOUND`, `ENGINE_PREPARE`
  * @example
  *   import { restoreBackup } from 'kv-backup-agent'
@@ -67,9 +72,11 @@ export interface Restoration extends ArchiveFacts {
  *   const { directory, nextStep } = await restoreBackup({ file: 'backup.tar', target: 'restored' })
  *   console.log(`${directory} is prepared. ${nextStep}`)
  */
-export const restoreBackup = async (options: RestoreOptions): Promise<Restoration> => {
+export const restoreBackup = (options: RestoreOptions): Promise<Restoration> =>
+  withinSeconds(options.maxSeconds, options.signal, (signal) => restore(options, signal))
+
+const restore = async (options: RestoreOptions, signal: AbortSignal): Promise<Restoration> => {
   const { target, increments = [] } = options
-  const signal = options.signal ?? new AbortController().signal
   const paths = [options.file, ...increments]
   const files = await Promise.all(paths.map((path) => openArchiveFile(path, signal)))
   const xbstream = files.find(({ format }) => format === 'xbstream')
@@ -93,12 +100,13 @@ export const restoreBackup = async (options: RestoreOptions): Promise<Restoratio
 
 const checkedChain = (
   paths: readonly string[],
-  { receipt, requireVerdict, onProgress }: RestoreOptions,
+  { receipt, requireVerdict, maxBytes, onProgress }: RestoreOptions,
   signal: AbortSignal,
 ): Promise<readonly Verification[]> =>
   verifyChain(paths, {
     receipt,
     requireVerdict,
+    maxBytes,
     signal,
     onProgress: (file, bytes, ofBytes) => onProgress?.({ stage: 'checking', file, bytes, ofBytes }),
   })
@@ -119,13 +127,13 @@ const restoreInto = async (
   options: RestoreOptions,
   signal: AbortSignal,
 ): Promise<Restoration> => {
-  const { target, program, onProgress } = options
+  const { target, program, maxBytes, onProgress } = options
   let told = { file: options.file, bytes: 0, ofBytes: 0 }
   const tell = (stage: 'unpacking' | 'preparing', line?: string): void =>
     onProgress?.({ stage, ...told, ...(line === undefined ? {} : { line }) })
   const steps = files.map((file, index) => {
     const knownBytes = chain?.[index]?.bytes ?? (index === 0 ? receipt?.bytes : undefined)
-    return new DigestedFile(file, knownBytes, (bytes) => {
+    return new DigestedFile(file, { knownBytes, maxBytes }, (bytes) => {
       told = { file: file.path, bytes, ofBytes: file.sizeBytes }
       tell('unpacking')
     })

@@ -12,12 +12,13 @@
 import { createHash } from 'node:crypto'
 
 import type { ArchiveFacts } from '../archive/index.ts'
-import { openArchiveFile } from './archive-file.ts'
+import { boundedRead, openArchiveFile } from './archive-file.ts'
 import { proofOf } from './fetch-sink.ts'
 import type { PackedFacts } from './packed-file.ts'
 import type { BackupProof, Receipt } from './receipt.ts'
 import { checkReceipt, checkSize, findReceipt, requireVerdict } from './receipt-file.ts'
 import type { ArchiveFormat } from './request.ts'
+import { withinSeconds } from './time-limit.ts'
 
 export interface Verification extends ArchiveFacts {
   readonly path: string
@@ -39,6 +40,10 @@ export interface VerifyOptions {
   readonly receipt?: string | undefined
   /** Refuse a backup without an agent's verdict in its receipt. */
   readonly requireVerdict?: boolean | undefined
+  /** Most bytes of the archive, whatever its compressed form grows into. Left out: see README, "Compressed". */
+  readonly maxBytes?: number | undefined
+  /** How long all of it may take. Left out: as long as it takes. */
+  readonly maxSeconds?: number | undefined
   readonly signal?: AbortSignal
   /** Called as the file is read. */
   onProgress?(bytes: number, ofBytes: number): void
@@ -46,7 +51,7 @@ export interface VerifyOptions {
 
 /**
  * @throws BackupError `ARCHIVE_*`, `COMPRESS_*` with the reason when the file is not a whole backup; `CLIENT_RECEIPT` when it is not what
- *   its receipt says, or the receipt is none; `CLIENT_NO_VERDICT`; `CLI_FILE` when it cannot be read
+ *   its receipt says, or the receipt is none; `CLIENT_NO_VERDICT`, `CLIENT_MAX_*`; `CLI_FILE` when it cannot be read
  * @example
  *   import { BackupError, verifyBackup } from 'kv-backup-agent'
  *
@@ -58,15 +63,18 @@ export interface VerifyOptions {
  *     console.log(`no backup: ${error.message} [${error.code}]`)
  *   }
  */
-export const verifyBackup = async (path: string, options: VerifyOptions = {}): Promise<Verification> => {
-  const file = await openArchiveFile(path, options.signal)
+export const verifyBackup = (path: string, options: VerifyOptions = {}): Promise<Verification> =>
+  withinSeconds(options.maxSeconds, options.signal, (signal) => verify(path, options, signal))
+
+const verify = async (path: string, options: VerifyOptions, signal: AbortSignal): Promise<Verification> => {
+  const file = await openArchiveFile(path, signal)
   const { format, sizeBytes } = file
   const receipt = await findReceipt(path, options.receipt)
   if (options.requireVerdict === true) requireVerdict(receipt, path)
   checkSize(receipt, file)
   const digest = createHash('sha256')
   const proof = proofOf(format)
-  for await (const bytes of file.read(receipt?.bytes)) {
+  for await (const bytes of boundedRead(file, { knownBytes: receipt?.bytes, maxBytes: options.maxBytes })) {
     digest.update(bytes)
     proof.push(bytes)
     options.onProgress?.(file.bytesRead(), sizeBytes)

@@ -55,6 +55,10 @@ const catalogue = <Code extends string>(entries: Record<Code, Entry>): Readonly<
 export const CATALOGUE = catalogue({
   // scratch: files that nobody else sees
   SCRATCH_NO_ROOM: { exit: EXIT.local, meaning: 'the disk for scratch files is full, or down to its reserve' },
+  SCRATCH_UNSAFE: {
+    exit: EXIT.local,
+    meaning: 'a directory for scratch files in which other users of the host could put something in our place',
+  },
   SCRATCH_IO: { exit: EXIT.local, meaning: 'a scratch file cannot be made, written or read back' },
 
   // log: where the lines go
@@ -255,6 +259,8 @@ export const CATALOGUE = catalogue({
     exit: EXIT.network,
     meaning: 'the agent was silent for longer than the limit, or did not come to the end of its answer',
   },
+  CLIENT_MAX_BYTES: { exit: EXIT.incomplete, meaning: 'more has come, or is in the file, than the caller will take' },
+  CLIENT_MAX_SECONDS: { exit: EXIT.incomplete, meaning: 'it took longer in all than the caller will wait' },
   CLIENT_REFUSED: { exit: EXIT.refused, meaning: 'the agent refused the request' },
   CLIENT_BACKUP_FAILED: { exit: EXIT.failed, meaning: 'the agent said that the backup failed' },
   CLIENT_MISMATCH: { exit: EXIT.incomplete, meaning: 'what arrived is not what the agent says it sent' },
