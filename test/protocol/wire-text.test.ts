@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { cutToBytes, escapeControls, findIllegal, findUnplain, isWellFormed, showWire } from '../../lib/protocol/wire-text.ts'
+import {
+  cutToBytes,
+  escapeControls,
+  findIllegal,
+  findUnplain,
+  isWellFormed,
+  showWire,
+} from '../../lib/protocol/wire-text.ts'
 
 describe('a foreign text in a message', () => {
   test.each([
