@@ -4,7 +4,7 @@
  *     accepted ─┬▶ all places, or all of its source, serve requests      dropped
  *               ├▶ too many of its source wait after wrong logins        dropped
  *               └▶ a stranger ─▶ known ─▶ answered, a stranger again     a Visitor
- *                  └── too many? the oldest of the source with the most is sent away: victims.ts
+ *                  └── too many? the oldest of the source with the most is sent away: crowds.ts
  *
  * A newcomer is never turned away for a stranger's sake: a client of a backup says everything within milliseconds, and
  * a stranger nothing. So whoever has waited longest leaves, and nobody before it was listened to once. A request that is
@@ -18,19 +18,14 @@ import type { Socket } from 'node:net'
 
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from '../config/index.ts'
 import type { Logger } from '../log/index.ts'
+import { Crowds, oldestOf } from './crowds.ts'
 import { DoorLog, type DropReason } from './door-log.ts'
+import { BACKLOG } from './listener.ts'
 import { LoginPenalties } from './login-penalties.ts'
 import { sourceOf } from './source-address.ts'
-import { chooseVictims } from './victims.ts'
 import { type Desk, Guest, Source, type Visitor } from './visitor.ts'
 
 export type { Visitor } from './visitor.ts'
-
-/**
- * What may be accepted in one go, before anybody can leave: the queue of the listening socket. Source: the default of
- * `backlog` in Node's `server.listen`.
- */
-const ACCEPTED_AT_ONCE = 512
 
 /** Answers that nobody reads may take so much memory, together. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024
@@ -51,9 +46,13 @@ export class ConnectionGate {
   readonly #penalties = new LoginPenalties()
   readonly #sources = new Map<string, Source>()
   #limits: ConnectionLimits = DEFAULT_CONNECTIONS
+  readonly #strangers = new Crowds<Guest>()
+  /** Those with more connections than one source may have. */
+  readonly #large = new Set<Source>()
+  /** Whose answers are not read, as far as was seen. */
+  readonly #unread = new Set<Guest>()
   #arrivals = 0
   #all = 0
-  #strangers = 0
   #round = 0
   #isTrimming = false
 
@@ -67,14 +66,17 @@ export class ConnectionGate {
     this.#limits = { ...DEFAULT_CONNECTIONS, ...limits }
   }
 
-  /** What a listening socket may accept: somebody who comes must be looked at before others leave for them. */
+  /**
+   * What a listening socket may accept. All that the system holds for it may be accepted in one go, before anybody was
+   * listened to, and so before anybody may leave for them.
+   */
   get hardLimit(): number {
-    return this.#limits.all + ACCEPTED_AT_ONCE
+    return this.#limits.all + BACKLOG
   }
 
   /** Connections that are open now, and those of them that are strangers. */
   get counts(): { readonly all: number; readonly strangers: number } {
-    return { all: this.#all, strangers: this.#strangers }
+    return { all: this.#all, strangers: this.#strangers.size }
   }
 
   /** Lets somebody in. @returns undefined when the connection was dropped */
@@ -82,7 +84,7 @@ export class ConnectionGate {
     raw.on('error', ignore) // until its session listens; it closes then
     const name = sourceOf(raw.remoteAddress)
     const source = this.#sources.get(name) ?? new Source(name)
-    if (this.#all - this.#strangers >= this.#limits.all || source.known >= this.#limits.perSource) {
+    if (this.#all - this.#strangers.size >= this.#limits.all || source.known >= this.#limits.perSource) {
       return this.#refuse(raw, 'full', name)
     }
     const waitMs = this.#penalties.turn(name, this.#surroundings.nowMs())
@@ -90,11 +92,11 @@ export class ConnectionGate {
     this.#arrivals += 1
     const guest = new Guest(raw, source, { order: this.#arrivals, round: this.#round, waitMs }, this.#desk)
     this.#sources.set(name, source)
-    source.waiting.add(guest)
+    this.#strangers.join(source, guest)
     this.#all += 1
-    this.#strangers += 1
     raw.once('close', () => this.#forget(guest))
-    if (this.#excess() > 0 || this.#excessOf(source) > 0) this.#trimSoon()
+    if (this.#excessOf(source) > 0) this.#large.add(source)
+    if (this.#isOver) this.#trimSoon()
     return guest
   }
 
@@ -110,19 +112,16 @@ export class ConnectionGate {
 
   readonly #desk: Desk = {
     isKnown: (guest) => {
-      if (!guest.source.waiting.delete(guest)) return
-      guest.source.known += 1
-      this.#strangers -= 1
+      if (this.#strangers.leave(guest.source, guest)) guest.source.known += 1
     },
     isAnswered: (guest) => {
       if (guest.isOver) return
       if (!guest.isStranger) {
         guest.source.known -= 1
-        guest.source.waiting.add(guest)
-        this.#strangers += 1
+        this.#strangers.join(guest.source, guest)
       }
-      this.#limitUnread()
-      if (this.#excess() > 0) this.#trimSoon()
+      if (guest.unreadBytes > 0) this.#limitUnread(guest)
+      if (this.#isOver) this.#trimSoon()
     },
     hasFailed: ({ source }) => this.#penalties.failed(source.name, this.#surroundings.nowMs()),
     hasLoggedIn: ({ source }) => this.#penalties.forgive(source.name),
@@ -139,10 +138,12 @@ export class ConnectionGate {
     if (guest.isOver) return
     guest.isOver = true
     const { source } = guest
-    if (source.waiting.delete(guest)) this.#strangers -= 1
-    else source.known -= 1
+    if (!this.#strangers.leave(source, guest)) source.known -= 1
     this.#all -= 1
-    if (source.known === 0 && source.waiting.size === 0) this.#sources.delete(source.name)
+    this.#unread.delete(guest)
+    if (source.known > 0 || source.waiting.size > 0) return
+    this.#sources.delete(source.name)
+    this.#large.delete(source)
   }
 
   #evict(guest: Guest): void {
@@ -152,14 +153,19 @@ export class ConnectionGate {
   }
 
   /** How many strangers are too many in all. */
-  #excess(): number {
+  get #excess(): number {
     const { all, unknown } = this.#limits
-    return Math.min(Math.max(this.#all - all, this.#strangers - unknown), this.#strangers)
+    const strangers = this.#strangers.size
+    return Math.min(Math.max(this.#all - all, strangers - unknown), strangers)
   }
 
   /** How many of one source are. */
   #excessOf({ known, waiting }: Source): number {
     return Math.min(known + waiting.size - this.#limits.perSource, waiting.size)
+  }
+
+  get #isOver(): boolean {
+    return this.#large.size > 0 || this.#excess > 0
   }
 
   #trimSoon(): void {
@@ -169,35 +175,33 @@ export class ConnectionGate {
       this.#isTrimming = false
       this.#trim()
       this.#round += 1
-      // Those who came last are listened to once, and may have to leave then.
-      if (this.#excess() > 0 || [...this.#sources.values()].some((source) => this.#excessOf(source) > 0))
-        this.#trimSoon()
+      if (this.#isOver) this.#trimSoon() // those who came last are listened to once, and may have to leave then
     })
   }
 
   #trim(): void {
-    for (const source of [...this.#sources.values()]) {
-      const excess = this.#excessOf(source)
-      if (excess > 0) for (const guest of this.#listenedTo(source).slice(0, excess)) this.#evict(guest)
+    const wasListenedTo = ({ round }: Guest): boolean => round < this.#round
+    for (const source of this.#large) {
+      while (this.#excessOf(source) > 0) {
+        const oldest = oldestOf(source)
+        if (oldest === undefined || !wasListenedTo(oldest)) break
+        this.#evict(oldest)
+      }
+      if (this.#excessOf(source) <= 0) this.#large.delete(source)
     }
-    const crowds = [...this.#sources.values()].map((source) => ({
-      size: source.waiting.size,
-      candidates: this.#listenedTo(source),
-    }))
-    for (const guest of chooseVictims(crowds, this.#excess())) this.#evict(guest)
-  }
-
-  #listenedTo({ waiting }: Source): Guest[] {
-    return [...waiting].filter(({ round }) => round < this.#round)
+    while (this.#excess > 0) {
+      const guest = this.#strangers.next(wasListenedTo)
+      if (guest === undefined) break
+      this.#evict(guest)
+    }
   }
 
   /** Of answers that are not read the largest go first. */
-  #limitUnread(): void {
-    const unread = [...this.#sources.values()].flatMap(({ waiting }) =>
-      [...waiting].filter((one) => one.unreadBytes > 0),
-    )
+  #limitUnread(last: Guest): void {
+    this.#unread.add(last)
+    const unread = [...this.#unread].sort((one, other) => other.unreadBytes - one.unreadBytes)
     let bytes = unread.reduce((sum, { unreadBytes }) => sum + unreadBytes, 0)
-    for (const guest of unread.sort((one, other) => other.unreadBytes - one.unreadBytes)) {
+    for (const guest of unread) {
       if (bytes <= MAX_UNREAD_BYTES) return
       bytes -= guest.unreadBytes
       this.#evict(guest)

@@ -12,7 +12,15 @@ import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
-import { type ConnectionOptions, KEEP_ALIVE_MS, type Listener, listenerOf, makeServer, nowAndThen } from './listener.ts'
+import {
+  BACKLOG,
+  type ConnectionOptions,
+  KEEP_ALIVE_MS,
+  type Listener,
+  listenerOf,
+  makeServer,
+  nowAndThen,
+} from './listener.ts'
 import { socketKind } from './socket-kind.ts'
 
 /** libuv never closes the three standard descriptors; their number must not stay the client's socket all the same. */
@@ -52,7 +60,7 @@ export const listenOnDescriptor = async (descriptor: number, options: Connection
     const onError = (cause: Error): void =>
       reject(notFit(descriptor, 'a socket that listens', 'one that does not', cause))
     server.once('error', onError)
-    server.listen({ fd: descriptor }, () => {
+    server.listen({ fd: descriptor, backlog: BACKLOG }, () => {
       server.off('error', onError)
       resolve()
     })

@@ -37,6 +37,13 @@ export interface Listener {
 /** A peer whose machine vanished is noticed by TCP itself, after this and the system's own probes. */
 export const KEEP_ALIVE_MS = 30_000
 
+/**
+ * How many connections the system holds for us that nobody has looked at. Who comes when there are more is not answered
+ * and tries again after one second, then three: a real client would wait for a crowd that came in one moment.
+ * Never more than net.core.somaxconn, 4096 since Linux 5.4.
+ */
+export const BACKLOG = 1024
+
 /** What becomes of connections, whoever opened the socket they come from. */
 export type ConnectionOptions = Omit<ListenerOptions, 'host' | 'port'>
 
@@ -106,7 +113,7 @@ const bind = (server: Server, host: string, port: number): Promise<void> =>
       )
     }
     server.once('error', onError)
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', onError)
       resolve()
     })

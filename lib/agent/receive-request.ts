@@ -16,6 +16,9 @@ export interface ReceivedRequest {
   readonly block: KvBlock
 }
 
+/** One for all of them: in a flood thousands are gone in a second, and what each costs counts. */
+const GONE = new BackupError('JOB_CLIENT_GONE', 'the client went away before its request')
+
 /**
  * @param deadlineMs milliseconds for the whole request
  * @param leftMs so many of them are left
@@ -67,7 +70,7 @@ export const receiveRequest = (
         parser.end()
         throw new BackupError('PROTOCOL_TRUNCATED', 'expected a request, the client closed without one')
       })
-    const onClose = (): void => fail(new BackupError('JOB_CLIENT_GONE', 'the client went away before its request'))
+    const onClose = (): void => fail(GONE)
 
     const onHurry = (): void => fail(new BackupError('JOB_DRAINING', 'the agent is shutting down'))
 

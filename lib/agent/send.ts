@@ -94,7 +94,11 @@ export const clientGone = (): BackupError => new BackupError('JOB_CLIENT_GONE', 
 /** Aborts when the connection is lost for writing, whatever the reason; a half-close by the client is none. */
 export const whenGone = (socket: Socket): AbortSignal => {
   const controller = new AbortController()
-  socket.on('error', () => controller.abort()) // what it was is in `close` and in the write that failed
-  socket.on('close', () => controller.abort())
+  const abort = (): void => controller.abort(LOST)
+  socket.on('error', abort) // what it was is in `close` and in the write that failed
+  socket.on('close', abort)
   return controller.signal
 }
+
+/** Without a reason each would get an error of its own with a stack, which costs more than the rest of a connection. */
+const LOST = 'the connection is lost'

@@ -9,7 +9,7 @@
 
 import type { Socket } from 'node:net'
 
-import type { Waiting } from './victims.ts'
+import type { Crowd, Waiting } from './crowds.ts'
 
 /** For as long as the connection lasts. */
 export interface Visitor {
@@ -60,7 +60,7 @@ export interface Arrival extends Waiting {
 }
 
 /** What there is of one source. */
-export class Source {
+export class Source implements Crowd<Guest> {
   readonly name: string
   /** How many of its requests are being served. */
   known = 0
