@@ -27,6 +27,7 @@ export const findRoleMistakes = (configuration: Configuration): FileMistake[] =>
     ...all.flatMap(([name, role]) => withoutAddresses(name, role)),
     ...twice(all, 'certificates', ({ certificates = [] }) => certificates),
     ...twice(all, 'addresses', (role) => (role['without-token'] === true ? (role.addresses ?? []).map(keyOf) : [])),
+    ...unverifiedCertificates(configuration),
     ...tokensWithoutRole(configuration),
   ]
 }
@@ -86,6 +87,17 @@ const twice = (
       return [{ path: ['role', role, key], message: `${key}: ${what} gives [role.${owner}] already` }]
     }),
   )
+}
+
+/** A role that nobody can have looks like one that somebody has. */
+const unverifiedCertificates = ({ settings, roles }: Configuration): FileMistake[] => {
+  if (settings['tls-client-ca'].value !== undefined && settings['tls-clients'].value !== 'none') return []
+  return Object.entries(roles)
+    .filter(([, { certificates = [] }]) => certificates.length > 0)
+    .map(([name]) => ({
+      path: ['role', name, 'certificates'],
+      message: 'certificates: the agent verifies none of clients; it needs tls-client-ca',
+    }))
 }
 
 /** Without a role everybody may ask, and whoever has written down where the tokens are does not expect that. */

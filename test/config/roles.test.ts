@@ -6,6 +6,9 @@ import { ConfigurationDirectory, mistakesOf, read } from './configurations.ts'
 const directory = new ConfigurationDirectory()
 afterAll(() => directory.remove())
 
+/** Certificates of clients are verified. */
+const TLS = ['tls-cert', 'tls-key', 'tls-client-ca'].map((key) => `${key} = "/srv/${key}"\n`).join('')
+
 const TOP = `
 [instance.shop]
 socket = "/run/shop.sock"
@@ -15,7 +18,7 @@ args = ["--slave-info"]
 
 describe('a role', () => {
   test('reaches the agent as it stands in the file', async () => {
-    const file = directory.file(`tokens-file = "/srv/tokens"
+    const file = directory.file(`${TLS}tokens-file = "/srv/tokens"
 ${TOP}
 [role.nightly]
 actions = ["backup", "verdict"]
@@ -64,6 +67,7 @@ without-token = true
     ['certificates = ["*.org"]', /certificates: expected names of certificates/],
     ['certificates = ["a.*.example.org"]', /certificates: expected names of certificates/],
     ['certificates = ["*x.example.org"]', /certificates: expected names of certificates/],
+    ['certificates = ["a.example.org"]', /certificates: the agent verifies none of clients; it needs tls-client-ca$/],
     ['without-token = true', /without-token: expected addresses beside it/],
     ['without-token = "yes"', /without-token: expected true or false, without quotes$/],
     ['action = ["backup"]', /unknown key of \[role\.nightly\], action; did you mean actions\?$/],
@@ -98,7 +102,7 @@ without-token = true
     ],
   ])('that shares %s with another is a mistake: by one name, one role', async (lines, message) => {
     const one = 'certificates = ["a.example.org", "*.example.org"]\naddresses = ["192.0.2.0/24"]\nwithout-token = true'
-    const file = directory.file(`[role.one]\n${one}\n[role.two]\n${lines}\n`)
+    const file = directory.file(`${TLS}[role.one]\n${one}\n[role.two]\n${lines}\n`)
 
     expect(await mistakesOf({ file })).toEqual([expect.stringMatching(message)])
   })
