@@ -4,14 +4,15 @@
  *     private key     never through a link; ours or root's; open to nobody else
  *     certificates    may be links, as certbot keeps them; ours or root's, and nobody else writes to them
  *
- * Who reads the key can be the agent; who writes to the authorities can make himself a client. On the client's side
- * certificates may be anybody's, but not everybody's.
+ * Who reads the key can be the agent; who writes to the authorities, or to a directory on the way to them, can make
+ * himself a client. On the client's side certificates may be anybody's, but not everybody's.
  */
 
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
+import { laxWay } from '../trust/index.ts'
 
 /** Whose file it is: it decides how a failure is called. */
 export type Side = 'agent' | 'client'
@@ -76,6 +77,8 @@ const checkTrust = async (file: FileHandle, wanted: WantedFile): Promise<void> =
   if ((mode & (side === 'agent' ? WRITABLE_FOR_OTHERS : WRITABLE_FOR_EVERYBODY)) !== 0) {
     throw refused(wanted, `others than its owner may write to it (mode ${shown})`, `chmod go-w ${path}`)
   }
+  const way = side === 'agent' ? await laxWay(path) : undefined
+  if (way !== undefined) throw refused(wanted, way.problem, way.command)
   if (size > MAX_FILE_BYTES) throw refused(wanted, `it is larger than ${MAX_FILE_BYTES} bytes`, 'name a PEM file')
 }
 

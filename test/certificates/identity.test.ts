@@ -194,6 +194,20 @@ describe('refused is', () => {
     })
   })
 
+  test('a file in a directory in which everyone may replace it', async () => {
+    const lax = join(scratch, 'lax')
+    mkdirSync(lax)
+    chmodSync(lax, 0o777)
+    const path = join(lax, 'agent.key')
+    copyFileSync(good.key, path)
+    chmodSync(path, 0o600)
+
+    await expect(readIdentity({ ...good, key: path }, 'agent', now)).rejects.toMatchObject({
+      code: 'AGENT_TLS_FILE',
+      message: expect.stringMatching(/of its directory .*lax: everyone may replace what is in it/),
+    })
+  })
+
   test('a file of authorities that anybody else may write to', async () => {
     const path = copyOf(authority.certificate, (file) => chmodSync(file, 0o666))
 
