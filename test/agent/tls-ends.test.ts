@@ -18,6 +18,8 @@ import { FaultProxy } from '../faults/fault-proxy.ts'
 import { AgentProcess } from '../rig/agent-process.ts'
 import { TestAuthority, type TestIdentity } from '../rig/certificates.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
+import { readingProgram } from '../rig/reading-program.ts'
+import { Stunnel } from '../rig/stunnel.ts'
 import { tlsReader } from '../rig/tls-reader.ts'
 
 const MB = 1_000_000
@@ -213,6 +215,30 @@ test('a client that closes its half behind its request gets its backup over TLS 
   )
 
   expect(tarOf('octet', socat.stdout)).toBe(0)
+})
+
+describe.each(['octet', 'uuencode'] as const)('a deployed client behind stunnel that reads %s', (encoding) => {
+  test('has its whole backup', async () => {
+    const stunnel = await Stunnel.start({ port: whole.port, ca, name: 'localhost' })
+
+    const { bytes, ended } = await readingProgram(stunnel.port, request(MIME[encoding]), 0).ended()
+    await stunnel.stop()
+
+    expect(ended).toBe('fin')
+    expect(tarOf(encoding, bytes)).toBe(0)
+  })
+
+  test.each([0, 4, 6])('has what its tar refuses when the backup fails (reading each %d ms)', async (pauseMs) => {
+    const stunnel = await Stunnel.start({ port: held.port, ca, name: 'localhost' })
+    const client = readingProgram(stunnel.port, request(MIME[encoding]), pauseMs)
+    await client.hasReceived(100_000)
+    writeFileSync(join(scratch, 'fail'), '')
+
+    const { bytes } = await client.ended()
+    await stunnel.stop()
+
+    expect(tarOf(encoding, bytes)).toBe(2)
+  })
 })
 
 test('a backup is cancelled when its client over TLS is gone', async () => {
