@@ -95,6 +95,7 @@ test('all is well: the agent answers, the login works, everything is looked at',
     'open files',
     'port',
     'access',
+    'tls',
     'state',
     'history',
     'clock',
@@ -185,7 +186,7 @@ test.each([
   ['a backup program that is missing', ['--user', 'backup', '--engine', 'xtrabackup'], ['engine']],
   ['a spool directory that is not there', ['--user', 'backup', '--spool-dir', '/nowhere'], ['spool']],
   ['a limit of the spool below the redo log', ['--user', 'backup', '--spool-bytes', '1M'], ['spool']],
-  ['an address of another machine', ['--user', 'backup', '--listen', '192.0.2.1:25300'], ['port']],
+  ['an address of another machine', ['--user', 'backup', '--listen', '192.0.2.1:25300', '--insecure'], ['port']],
 ])('%s is found, and nothing else', async (_, options, checks) => {
   writeFileSync(join(scratch, 'wrong'), 'wrong horse\n', { mode: 0o600 })
 

@@ -182,7 +182,7 @@ const cutOff = async (bench: Bench, encoding: Encoding, number: number, options:
   const line = new PrivateLine(number)
   const tested = await TestedServer.start(`unplugged-${encoding}`, { megabytes: 60 })
   const home = new AgentHome(bench.directory('home'), product)
-  const agent = await home.start([...tested.engineOptions, '--listen', `${line.address}:0`, ...options])
+  const agent = await home.start([...tested.engineOptions, '--listen', `${line.address}:0`, '--insecure', ...options])
   try {
     const directory = bench.directory('run')
     const launcher = launchInOwnNetwork(line.there)
