@@ -113,7 +113,6 @@ export class Agent {
       hurry: this.#hurry.signal,
       startedMs: this.#startedMs,
     })
-    await sayAccess(context.access, settings.tokensFile, this.#log)
     const { connections = {}, seconds } = settings
     await sayAccess(context.access, settings.tokensFile, this.#log)
     return { context, security, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }

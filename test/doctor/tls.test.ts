@@ -62,12 +62,7 @@ describe('a certificate', () => {
   }
 
   test.each<[string, () => TestIdentity, string, RegExp]>([
-    [
-      'that expires soon',
-      () => authority.issue('soon', { until: inDays(12) }),
-      'warn',
-      /soon: expires in 12 days/,
-    ],
+    ['that expires soon', () => authority.issue('soon', { until: inDays(12) }), 'warn', /soon: expires in 12 days/],
     ['below one that expires soon', shortAbove, 'warn', /below: expires in 2[89] days/],
     ['in front of one that has not signed it', wrongOrder, 'warn', /certificate 2 has not signed the one before it/],
     [
