@@ -76,6 +76,19 @@ describe('what is on its way', () => {
     expect(Math.round(world.nowMs() / 1000)).toBe(63)
   })
 
+  test('has not arrived while TLS holds some of it above a connection that has none', async () => {
+    const world = peer(() => 0)
+    const above = {
+      destroyed: false,
+      get writableLength() {
+        return world.nowMs() < 9 * MINUTES ? 5 : 0
+      },
+    } as Socket
+
+    expect(await untilArrived({ socket: above, raw: socket }, { stallMs: STALL_MS, hurry: calm }, world)).toBe(true)
+    expect(world.nowMs()).toBeGreaterThanOrEqual(9 * MINUTES)
+  })
+
   test('is not known to have arrived where the system does not tell', async () => {
     const world = peer(() => undefined)
 
