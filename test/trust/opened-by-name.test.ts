@@ -24,8 +24,11 @@ const PLACES: Readonly<Record<string, string>> = {
   'lib/agent/runtime-directory.ts':
     'mkdtemp: a random name, 0700, in a directory that was looked at; rmdir of empty ones of ours',
   'lib/archive/target-directory.ts': 'O_EXCL, O_NOFOLLOW, each step from the descriptor of the one above it',
+  'lib/certificates/private-authority.ts': 'O_EXCL, in the directory that the operator has named; made 0700',
+  'lib/certificates/trusted-file.ts': 'keys: O_NOFOLLOW, owner and mode; certificates: what the operator has named',
   'lib/cli/client-descriptors.ts': '/dev/null',
   'lib/cli/record-command.ts': 'O_NOFOLLOW; the operator’s own choice: made new, or a plain file replaced',
+  'lib/cli/token.ts': 'reads what its own user has named, and looks at its mode',
   'lib/client/archive-file.ts': 'reads what the operator has named',
   'lib/client/increment-directory.ts': 'mkdir, which refuses what is there; beside the operator’s own target',
   'lib/client/part-file.ts': 'O_EXCL and O_NOFOLLOW, link or rename; beside the operator’s own target',
@@ -46,6 +49,9 @@ const PLACES: Readonly<Record<string, string>> = {
   'lib/scratch/scratch-disk.ts':
     'for scratch-directory.ts: O_TMPFILE, else O_EXCL and a random name; the directory was looked at',
   'lib/server/read-login.ts': 'the operator’s own file: owner, mode and way are looked at',
+  'lib/tokens/change-tokens.ts':
+    'O_EXCL and O_NOFOLLOW, then a rename, in the directory of the tokens, which is the operator’s own',
+  'lib/tokens/tokens-file.ts': 'O_NOFOLLOW; owner and mode are looked at',
 }
 
 const METHODS = /(\.|#|function |async |static )$/
