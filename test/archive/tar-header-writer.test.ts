@@ -92,6 +92,26 @@ test('writes every header as tar-stream does, whichever came before it', async (
   )
 })
 
+test.each<[string, Partial<TarHeader>]>([
+  ['name', { path: 'another' }],
+  ['size', { sizeBytes: 77 }],
+  ['mode', { mode: 0o600 }],
+  ['time', { mtimeMs: 1_709_208_000_000 }],
+  ['user', { uid: 7 }],
+  ['group', { gid: 7 }],
+  ["user's name", { uname: 'root' }],
+  ["group's name", { gname: 'root' }],
+  ['type', { type: 'directory' }],
+])('writes a header that differs from the one before in its %s alone', async (_, change) => {
+  const first: TarHeader = { path: 'a', type: 'file', sizeBytes: 1, mode: 0o640, mtimeMs: 0, uid: 0, gid: 0 }
+  const writer = new TarHeaderWriter()
+  writer.write(first)
+
+  const written = writer.write({ ...first, ...change })
+
+  expect(written.equals(await byTarStream({ ...first, ...change }))).toBe(true)
+})
+
 test('gives out blocks that the next header does not change', () => {
   const writer = new TarHeaderWriter()
   const header = { path: 'a', type: 'file', sizeBytes: 1, mode: 0o640, mtimeMs: 0, uid: 0, gid: 0 } as const

@@ -76,6 +76,23 @@ describe('a small stream', () => {
     }
   })
 
+  test('keeps nothing of a chunk that was only lent', async () => {
+    const stream = Buffer.concat([fileChunks('db/first.frm', pattern(100, 7)), SMALL_STREAM])
+    const { tar } = await convert([stream], spool.directory)
+
+    for (let at = 1; at < stream.length; at += 1) {
+      const first = Buffer.from(stream.subarray(0, at))
+      const lending = async function* () {
+        yield first
+        first.fill('!')
+        yield stream.subarray(at)
+      }
+      const lent = await convert(lending(), spool.directory)
+
+      expect({ at, same: lent.tar.equals(tar) }).toEqual({ at, same: true })
+    }
+  })
+
   test('gets no end when it stops too early, wherever that is', async () => {
     const { tar } = await convert([SMALL_STREAM], spool.directory)
     const end = tar.subarray(-1024)

@@ -361,3 +361,50 @@ describe('work, counted in bytes', () => {
     expect(work.taken).toBeLessThanOrEqual(3 * LIMITS.maxLineBytes)
   })
 })
+
+describe('many pairs at once', () => {
+  const LONG = Array.from(
+    { length: 12 },
+    (_, index) => `key-of-some-length-${index}=a value that is not short, ${index}`,
+  )
+  const block = (lines: readonly string[], count = lines.length): string => `${count}\n${lines.join('\n')}\n\n`
+  const inPlace = (line: string, at = 6): string[] => [...LONG.slice(0, at), line, ...LONG.slice(at)]
+
+  // What is one after the other looked at in the one case is taken in one go in the other.
+  test.each<[string, string]>([
+    ['nothing is wrong', block(LONG)],
+    ['something stands behind the block', `${block(LONG)}key=value\n and more`],
+    ['a key stands twice', block(inPlace('key-of-some-length-3=again'))],
+    ['a line has no "="', block(inPlace('a line without one'))],
+    ['a line has its "=" in front', block(inPlace('=value'))],
+    ['a line is empty', block(inPlace(''))],
+    ['a value is empty', block(inPlace('key='))],
+    ['a value is not ASCII', block(inPlace('clé=donnée'))],
+    ['a value is no UTF-8', block(inPlace('k=\u00ff'))],
+    ['a value holds a control character', block(inPlace('k=a\tb'))],
+    ['a line ends with CR LF', block(inPlace('k=v\r'))],
+    ['a value holds a DEL', block(inPlace('k=\u007f'))],
+    ['a line is as long as it may be', block(inPlace(`k=${'v'.repeat(LIMITS.maxLineBytes - 2)}`))],
+    ['a line is a byte too long', block(inPlace(`k=${'v'.repeat(LIMITS.maxLineBytes - 1)}`))],
+    ['there are fewer pairs than announced', block(LONG, LONG.length + 1)],
+    ['there are more pairs than announced', block(LONG, LONG.length - 1)],
+    ['it stops in a line', block(LONG).slice(0, 300)],
+    ['it stops behind a line', block(LONG).slice(0, -1)],
+    ['the block is too large', block(Array.from({ length: 256 }, (_, index) => `k${index}=${'v'.repeat(260)}`))],
+    ['the block is as large as it may be', largest()],
+    ['the block is a byte too large', largest(1)],
+  ])('come out as one byte at a time when %s', (_, text) => {
+    const wire = Buffer.from(text, text.includes('\u00ff') ? 'latin1' : 'utf8')
+
+    const whole = outcomeOf(new KvBlockParser(), [wire])
+
+    expect(whole).toEqual(outcomeOf(new KvBlockParser(), byteByByte(wire)))
+  })
+
+  /** A block of exactly `maxBlockBytes`, and so many more. */
+  function largest(moreBytes = 0): string {
+    const lines = Array.from({ length: 8 }, (_, index) => `${index}=${'v'.repeat(8000)}`)
+    const restBytes = LIMITS.maxBlockBytes - block([...lines, 'r=']).length + moreBytes
+    return block([...lines, `r=${'v'.repeat(restBytes)}`])
+  }
+})
