@@ -4,5 +4,4 @@
 import { releaseClientSocket } from '../lib/cli/client-descriptors.ts'
 
 if (process.argv[2] === 'inetd') releaseClientSocket()
-const { runAgent } = await import('../lib/cli/run-agent.ts')
-process.exitCode = await runAgent(process.argv)
+void import('../lib/cli/run-agent.ts').then(({ runAgent }) => runAgent(process.argv))

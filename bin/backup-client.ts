@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Hands the command line of `backup-client` to the room `cli`, nothing else. */
 
-import { clientProgram, runProgram } from '../lib/cli/index.ts'
+import { clientProgram, exitWith, runProgram } from '../lib/cli/index.ts'
 
-process.exitCode = await runProgram(clientProgram(), process.argv)
+void exitWith(runProgram(clientProgram(), process.argv))

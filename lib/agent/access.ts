@@ -19,7 +19,7 @@ import type { AgentRequest, CopyRequest } from '../protocol/index.ts'
 import { findToken, readTokens, type TokenEntry } from '../tokens/index.ts'
 import { chooseInstance, meansServer } from './choose-instance.ts'
 import { OPTIONS_KEY, wantedSet } from './choose-options.ts'
-import type { Instances } from './instances.ts'
+import type { Instances } from './instance.ts'
 import { type Caller, type CallerChannel, findRole, type NamedRole, type Roles, type ShownToken } from './roles.ts'
 
 export interface Access {

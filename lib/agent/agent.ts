@@ -14,58 +14,45 @@ import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { type AgentSettings, type ConnectionLimits, DEFAULT_SECONDS, DEFAULT_SPOOL_DIRECTORY } from '../config/index.ts'
-import { type EngineIdentity, hostGuards } from '../engines/index.ts'
+import { type AgentSettings, DEFAULT_SECONDS, PRODUCT } from '../config/index.ts'
+import type { EngineIdentity } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { type ServerDebts, WISH_SIGNAL } from '../history/index.ts'
-import type { BackupJob, JobMemory } from '../jobs/index.ts'
-import { type Logger, silentLogger } from '../log/index.ts'
+import type { BackupJob } from '../jobs/index.ts'
+import { type Logger, silentLogger, uptimeMs } from '../log/index.ts'
+import { Admissions } from './admissions.ts'
+import type { AgentParts, Prepared } from './agent-parts.ts'
+import { cannotStart } from './cannot-start.ts'
 import { ConnectionGate, type Visitor } from './connection-gate.ts'
+import { lookForServers } from './described-servers.ts'
 import { watchExpiry } from './expiry-watch.ts'
-import { Admissions, allOf, openInstances } from './instances.ts'
-import { openDebts, openMemory } from './open-memory.ts'
-import { makeRuntimeDirectory, type RuntimeDirectory } from './runtime-directory.ts'
-import { sayAccess } from './say-access.ts'
 import { openSecurity, type Security, secure } from './secure-connection.ts'
-import { serveSession, type SessionContext, timeLeft } from './session.ts'
-import { makeSessionContext } from './session-context.ts'
-import { checkLoginFiles, checkRuntimePlace, checkScratchPlace } from './trusted-places.ts'
-
-/** Settings made ready to be used. */
-export interface Prepared {
-  readonly context: SessionContext
-  readonly connections: Partial<ConnectionLimits>
-  readonly security: Security
-  readonly drainSeconds: number
-}
+import { type Reception, serveSession, timeLeft } from './session.ts'
 
 export class Agent {
-  readonly #runtime: RuntimeDirectory
-  readonly #memory: JobMemory
+  readonly #settings: Partial<AgentSettings>
   readonly #admissions = new Admissions()
   readonly #hurry = new AbortController()
   readonly #log: Logger
   /** Every connection passes there first. */
   readonly gate: ConnectionGate
-  /** Open for as long as the agent lives, whatever settings say later. */
-  readonly #stateDirectory: string | undefined
-  #debts: ServerDebts | undefined
+  #security: Security
+  #opening: Promise<AgentParts> | undefined
+  #failure: { readonly error: unknown } | undefined
   #current: Prepared | undefined
   readonly #jobs = new Set<BackupJob>()
-  readonly #startedMs = performance.now()
+  readonly #startedMs = uptimeMs()
   readonly #sockets = new Set<Socket>()
   readonly #sessions = new Set<Promise<void>>()
   #drained: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
-  private constructor(runtime: RuntimeDirectory, memory: JobMemory, settings: Partial<AgentSettings>, log: Logger) {
-    this.#runtime = runtime
-    this.#memory = memory
-    this.#stateDirectory = settings.stateDirectory
+  private constructor(settings: Partial<AgentSettings>, security: Security, log: Logger) {
+    this.#settings = settings
+    this.#security = security
     this.#log = log
     this.gate = new ConnectionGate(log)
+    this.gate.use(settings.connections ?? {})
     setMaxListeners(0, this.#hurry.signal) // every session listens, and their number is bounded where they come from
-    if (memory.state !== 'off') process.on(WISH_SIGNAL, this.#onWish)
   }
 
   /**
@@ -74,20 +61,45 @@ export class Agent {
    *   `AGENT_TLS_*`
    */
   static async open(settings: Partial<AgentSettings> = {}, log: Logger = silentLogger()): Promise<Agent> {
-    await checkRuntimePlace()
-    const runtime = await makeRuntimeDirectory()
-    let memory: JobMemory | undefined
-    try {
-      memory = await openMemory(settings.stateDirectory, log)
-      const agent = new Agent(runtime, memory, settings, log)
-      agent.use(await agent.makeReady(settings))
-      agent.#watchExpiry()
-      return agent
-    } catch (error) {
-      await memory?.close()
-      await runtime.remove()
-      throw error
-    }
+    const agent = await Agent.late(settings, log)
+    await agent.#open()
+    // Now: a backup at night must not need files that an upgrade has replaced by day.
+    await Promise.all([import('./backup-request.ts'), import('./access.ts')])
+    agent.#watchExpiry()
+    return agent
+  }
+
+  /**
+   * An agent that opens nothing until somebody wants what has to be opened: for the one client of a process. Who only
+   * greets it is answered before a program was asked, or the history read. Whoever finds that it cannot be
+   * opened is told so; `throwIfBroken` tells the others.
+   *
+   * @throws BackupError `AGENT_TLS_*`
+   */
+  static async late(settings: Partial<AgentSettings>, log: Logger): Promise<Agent> {
+    return new Agent(settings, await openSecurity(settings, log), log)
+  }
+
+  /** @throws what kept a late agent from being opened */
+  throwIfBroken(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  /** Loaded here and not above: what makes a backup is the greater part of the program. */
+  async #open(): Promise<AgentParts> {
+    this.#opening ??= import('./agent-parts.ts').then(async ({ AgentParts }) => {
+      const core = {
+        jobs: this.#jobs,
+        hurry: this.#hurry.signal,
+        startedMs: this.#startedMs,
+        admissions: this.#admissions,
+        log: this.#log,
+      }
+      const [parts, prepared] = await AgentParts.open(this.#settings, this.#security, core)
+      this.use(prepared)
+      return parts
+    })
+    return await this.#opening
   }
 
   /**
@@ -96,31 +108,13 @@ export class Agent {
    * @throws BackupError `ENGINE_*`, `SCRATCH_UNSAFE`, `AGENT_TLS_*`: then the settings cannot be used
    */
   async makeReady(settings: Partial<AgentSettings>): Promise<Prepared> {
-    const security = await openSecurity(settings, this.#log)
-    const instances = await openInstances(settings, {
-      runtimeDirectory: this.#runtime.path,
-      lockDirectory: this.#stateDirectory,
-      admissions: this.#admissions,
-      allow: settings.allow,
-    })
-    await checkScratchPlace(settings.spoolDirectory ?? DEFAULT_SPOOL_DIRECTORY, '--spool-dir')
-    await checkLoginFiles(allOf(instances).map(({ server }) => server?.defaultsFile))
-    this.#debts ??= await openDebts(this.#stateDirectory, instances, this.#log)
-    const context = makeSessionContext(settings, instances, {
-      memory: this.#memory,
-      debts: this.#debts,
-      jobs: this.#jobs,
-      hurry: this.#hurry.signal,
-      startedMs: this.#startedMs,
-    })
-    const { connections = {}, seconds } = settings
-    await sayAccess(context.access, settings.tokensFile, this.#log)
-    return { context, security, connections, drainSeconds: seconds?.drain ?? DEFAULT_SECONDS.drain }
+    const parts = await this.#open()
+    return await parts.makeReady(settings, await openSecurity(settings, this.#log))
   }
 
   #watchExpiry(): void {
     void watchExpiry({
-      warnings: (nowMs) => this.#ready.security.door?.warnings(nowMs) ?? [],
+      warnings: (nowMs) => this.#security.door?.warnings(nowMs) ?? [],
       nowMs: Date.now,
       wait: async (milliseconds, signal) => {
         await delay(milliseconds, undefined, { signal, ref: false }).catch(() => undefined)
@@ -133,13 +127,9 @@ export class Agent {
   /** From now on sessions get these settings; those that have begun keep theirs. Where the history is does not change. */
   use(prepared: Prepared): void {
     this.#current = prepared
+    this.#security = prepared.security
     this.gate.use(prepared.connections)
-    const all = allOf(prepared.context.instances)
-    for (const { name: instance, engine } of all) {
-      const { name, version, program } = engine.identity
-      this.#log.info({ engine: name, version, program, instance }, 'engine')
-    }
-    if (all.some(({ engine }) => engine.identity.program !== undefined)) sayGuards(this.#log)
+    prepared.sayEngines(this.#log)
   }
 
   get #ready(): Prepared {
@@ -169,16 +159,38 @@ export class Agent {
     if (!(await visitor.turn(this.#hurry.signal))) return
     const peer = `${visitor.address}:${raw.remotePort ?? '?'}`
     const log = this.#log.child({ peer })
-    const { context, security } = this.#ready
-    const startedMs = performance.now()
-    const channel = await secure(raw, security, {
-      deadlineMs: timeLeft(context, visitor),
-      hurry: context.hurry,
-      visitor,
-      log,
-    })
+    const reception = this.#reception()
+    const startedMs = uptimeMs()
+    const deadlineMs = timeLeft(reception, visitor)
+    const channel = await secure(raw, this.#security, { deadlineMs, hurry: reception.hurry, visitor, log })
     if (channel === undefined) return
-    await serveSession(channel, peer, visitor, context, log, performance.now() - startedMs)
+    await serveSession(channel, peer, visitor, reception, log, uptimeMs() - startedMs)
+  }
+
+  /** What is known of the agent before anything was opened, and the way to the rest. */
+  #reception(): Reception {
+    const context = this.#current?.context
+    const { request: requestSeconds = DEFAULT_SECONDS.request } = this.#settings.seconds ?? {}
+    return {
+      product: PRODUCT,
+      requestDeadlineMs: context?.requestDeadlineMs ?? requestSeconds * 1000,
+      hurry: this.#hurry.signal,
+      look: context === undefined ? () => this.#orBroken(lookForServers(this.#settings)) : NOTHING_TO_LOOK_FOR,
+      open: async () => {
+        if (context !== undefined) return context
+        await this.#orBroken(this.#open())
+        return this.#ready.context
+      },
+    }
+  }
+
+  async #orBroken(work: Promise<unknown>): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      this.#failure ??= { error }
+      throw cannotStart(error)
+    }
   }
 
   /** Cancels what runs now; its clients see a reset, or the end of a framed stream. */
@@ -204,7 +216,7 @@ export class Agent {
 
   async #drain(): Promise<void> {
     const jobs = this.#jobs
-    const drainSeconds = this.#current?.drainSeconds ?? DEFAULT_SECONDS.drain
+    const drainSeconds = this.#current?.drainSeconds ?? this.#settings.seconds?.drain ?? DEFAULT_SECONDS.drain
     if (jobs.size > 0) this.#log.info({ drainSeconds }, 'stopping: waiting for the running backup')
     let deadline: NodeJS.Timeout | undefined
     const tooLate = new Promise<void>((resolve) => {
@@ -235,25 +247,17 @@ export class Agent {
     clearTimeout(unheard)
     for (const open of this.#sockets) open.destroySoon()
     this.gate.close()
-    await this.#memory.close()
-    await this.#runtime.remove()
-    process.off(WISH_SIGNAL, this.#onWish)
-  }
-
-  /** Another process of this host was asked to cancel a job of ours, and has written it into the history. */
-  readonly #onWish = async (): Promise<void> => {
-    const wishes = await this.#memory.cancelWishes()
-    for (const job of this.#jobs) {
-      const by = wishes.get(job.id)
-      // One whose end is on its way is complete: there is nothing left to stop.
-      if (by !== undefined && !job.isLettingGo) job.cancel(new BackupError('JOB_CANCELLED', `cancelled by ${by}`))
-    }
+    const parts = await this.#opening?.catch(() => undefined) // what failed to open is closed
+    await parts?.close()
   }
 
   #cancelAll(error: BackupError): void {
     for (const job of this.#jobs) job.cancel(error)
   }
 }
+
+/** An agent that is open has found its engines. */
+const NOTHING_TO_LOOK_FOR = async (): Promise<void> => {}
 
 /** What sessions have left to say when all backups have ended; who does not listen is not waited for. */
 const LAST_WORDS_MS = 10_000
@@ -265,10 +269,3 @@ const drainTimeout = (drainSeconds: number): BackupError =>
     { drainSeconds },
     { hint: 'ask again when the agent is back; --drain-seconds allows for more' },
   )
-
-/** What the host can do for us is known from the start, and said once. */
-const sayGuards = (log: Logger): void => {
-  const guards = hostGuards()
-  if (guards.pdeathsig && guards.lock) log.debug(guards, 'host')
-  else log.warn(guards, 'setpriv or flock (util-linux) is missing: a killed agent may leave its backup program running')
-}

@@ -16,7 +16,7 @@
 
 import { BackupError } from '../errors/index.ts'
 import { type AgentRequest, type CopyRequest, type KvBlock, showWire } from '../protocol/index.ts'
-import { allOf, type Instance, type Instances } from './instances.ts'
+import { allOf, type Instance, type Instances } from './instance.ts'
 
 export const SOCKET_KEY = 'xtrabackup-agent:socket'
 export const OPTION_FILE_KEY = 'xtrabackup-agent:my.cnf-path'

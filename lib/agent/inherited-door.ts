@@ -13,8 +13,9 @@
 import type { Socket } from 'node:net'
 
 import type { ConnectionOptions, Listener } from './listener.ts'
-import { listenOnDescriptor, takeConnection } from './listener-inherited.ts'
+import { clientOn, listenOnDescriptor, takeConnection } from './listener-inherited.ts'
 import { type SocketKind, socketKind } from './socket-kind.ts'
+import { takeStandardInput } from './standard-input.ts'
 
 export interface InheritedDoor {
   readonly kind: SocketKind
@@ -32,9 +33,17 @@ export interface InheritedDoor {
 
 export type DoorOptions = Omit<ConnectionOptions, 'onConnection'> & { readonly idleMs: number }
 
+const STANDARD_INPUT = 0
+
 /** @throws BackupError `AGENT_DESCRIPTOR` */
-export const openDoor = (descriptor: number): InheritedDoor =>
-  socketKind(descriptor) === 'listening' ? new ListeningDoor(descriptor) : new ConnectionDoor(descriptor)
+export const openDoor = (descriptor: number): InheritedDoor => {
+  if (descriptor === STANDARD_INPUT) takeStandardInput()
+  const client = clientOn(descriptor)
+  if (client !== undefined) return new ConnectionDoor(client)
+  return socketKind(descriptor) === 'listening'
+    ? new ListeningDoor(descriptor)
+    : new ConnectionDoor(takeConnection(descriptor))
+}
 
 class ConnectionDoor implements InheritedDoor {
   readonly kind = 'connection'
@@ -42,8 +51,7 @@ class ConnectionDoor implements InheritedDoor {
   readonly #closed: Promise<void>
   #isServed = false
 
-  constructor(descriptor: number) {
-    const socket = takeConnection(descriptor)
+  constructor(socket: Socket) {
     socket.on('error', () => {}) // until its session listens; what it was is seen by whoever uses it
     this.#closed = new Promise((resolve) => socket.once('close', () => resolve()))
     this.#socket = socket

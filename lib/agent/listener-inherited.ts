@@ -21,10 +21,31 @@ import {
   makeServer,
   nowAndThen,
 } from './listener.ts'
-import { socketKind } from './socket-kind.ts'
+import { checkSocket, socketKind } from './socket-kind.ts'
 
 /** libuv never closes the three standard descriptors; their number must not stay the client's socket all the same. */
 const LAST_STANDARD = 2
+
+/**
+ * The client on a standard descriptor, where one is connected to it: that tells, without a look at the table of all
+ * connections of the host, which may be long.
+ *
+ * @returns undefined when nobody is: it listens, it is another kind of socket, the client has gone
+ * @throws BackupError `AGENT_DESCRIPTOR` when it is no socket
+ */
+export const clientOn = (descriptor: number): Socket | undefined => {
+  if (descriptor > LAST_STANDARD) return undefined // what is only tried there would be closed with the try
+  checkSocket(descriptor)
+  let socket: Socket
+  try {
+    socket = socketOn(descriptor)
+  } catch {
+    return undefined
+  }
+  if (socket.remoteAddress !== undefined) return madeReady(socket, descriptor)
+  socket.on('error', () => {}).destroy()
+  return undefined
+}
 
 /**
  * The client's socket on a descriptor.
@@ -35,7 +56,7 @@ export const takeConnection = (descriptor: number): Socket => {
   if (socketKind(descriptor) === 'listening') throw notFit(descriptor, 'a connection', 'a socket that listens')
   let socket: Socket
   try {
-    socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true })
+    socket = socketOn(descriptor)
   } catch (cause) {
     throw notFit(descriptor, 'a TCP connection', 'a socket of another kind', cause)
   }
@@ -43,6 +64,13 @@ export const takeConnection = (descriptor: number): Socket => {
     socket.on('error', () => {}).destroy()
     throw notFit(descriptor, 'a TCP connection', 'a local socket')
   }
+  return madeReady(socket, descriptor)
+}
+
+const socketOn = (descriptor: number): Socket =>
+  new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true })
+
+const madeReady = (socket: Socket, descriptor: number): Socket => {
   socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
   if (descriptor <= LAST_STANDARD) socket.once('close', () => replaceByNull(descriptor))
   return socket

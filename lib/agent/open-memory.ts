@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { Journal, ServerDebts } from '../history/index.ts'
 import { JobMemory, payLeftDebts } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
-import { allOf, type Instances } from './instances.ts'
+import { allOf, type Instances } from './instance.ts'
 
 /**
  * @param directory where the history is; left out, nothing is remembered beyond the life of the agent

@@ -16,7 +16,7 @@ import {
   writeStatus,
 } from '../protocol/index.ts'
 import { outcomeWords } from './outcome-words.ts'
-import { allOf } from './instances.ts'
+import { allOf } from './instance.ts'
 import { seenBy, type SessionContext } from './session.ts'
 
 /** An answer is `READY` and blocks. @throws BackupError `JOB_UNKNOWN`, `HISTORY_*` */
@@ -27,7 +27,7 @@ export const answerQuestion = async (
 ): Promise<Buffer[]> => {
   switch (request.action) {
     case 'ping':
-      return [writeReady(), writeStatus({ status: 'OK', msg: 'pong' }, identityPairs(context))]
+      return pong(context.product)
     case 'status':
       return [writeReady(), ...(await statusBlocks(context))]
     case 'cancel':
@@ -37,7 +37,13 @@ export const answerQuestion = async (
   }
 }
 
-const identityPairs = ({ product }: SessionContext): [string, string][] => [
+/** There is an agent, and this one. */
+export const pong = (product: string): Buffer[] => [
+  writeReady(),
+  writeStatus({ status: 'OK', msg: 'pong' }, identityPairs(product)),
+]
+
+const identityPairs = (product: string): [string, string][] => [
   ['agent', product],
   ['protocol', AGENT_PROTOCOL_VERSION],
 ]
@@ -52,7 +58,7 @@ const statusBlocks = async (context: SessionContext): Promise<Buffer[]> => {
   const running = count === 0 ? 'idle' : `${count} running`
   const msg = admission.isDraining ? `shutting down, ${running}` : running
   const head = writeStatus({ status: 'OK', msg }, [
-    ...identityPairs(context),
+    ...identityPairs(context.product),
     ['engine', engine.identity.name],
     ['engine-version', engine.identity.version],
     ['uptime', String(Math.floor((nowMs() - startedMs) / 1000))],

@@ -17,7 +17,7 @@ import { type AgentSettings, isLoopback } from '../config/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { Visitor } from './connection-gate.ts'
-import { SecureDoor } from './secure-door.ts'
+import type { SecureDoor } from './secure-door.ts'
 import { refuse } from './send.ts'
 
 /** A connection with its two faces. Without TLS they are one. */
@@ -44,10 +44,11 @@ export interface Security {
 export const openSecurity = async (
   { tls, insecure = false }: Partial<AgentSettings>,
   log: Logger,
-): Promise<Security> => ({
-  door: tls === undefined ? undefined : await SecureDoor.open(tls, log),
-  isInsecure: insecure,
-})
+): Promise<Security> => {
+  if (tls === undefined) return { door: undefined, isInsecure: insecure }
+  const { SecureDoor } = await import('./secure-door.ts') // who has no certificate loads none of Node's TLS
+  return { door: await SecureDoor.open(tls, log), isInsecure: insecure }
+}
 
 export interface SecureOptions {
   /** For the whole of it, and the request that follows: milliseconds. */

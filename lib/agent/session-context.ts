@@ -20,8 +20,9 @@ import {
   PRODUCT,
   SPILL_MEMORY_BYTES,
 } from '../config/index.ts'
+import { uptimeMs } from '../log/index.ts'
 import type { Access } from './access.ts'
-import type { Instances } from './instances.ts'
+import type { Instances } from './instance.ts'
 import { namedRoles } from './roles.ts'
 import type { SessionContext } from './session.ts'
 
@@ -55,7 +56,7 @@ export const makeSessionContext = (
     },
     makeSid: randomUUID,
     makeId: randomUUID,
-    nowMs: () => performance.now(),
+    nowMs: uptimeMs,
     wait: async (milliseconds, signal) => {
       await delay(milliseconds, undefined, { signal }).catch(() => undefined)
     },

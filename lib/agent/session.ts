@@ -1,11 +1,13 @@
 /**
  * One connection: a request in, an answer and perhaps a backup out.
  *
- *     request ─▶ who may? ─▶ decision ─┬▶ FAILED block, in place of READY   FIN
- *                                      ├▶ READY, OK block                   FIN
- *                                      ├▶ READY, blocks: `questions.ts`     FIN
- *                                      ├▶ READY, blocks: `monitor.ts`       FIN
- *                                      └▶ a backup: `backup-session.ts`
+ *     request ─┬▶ FAILED block, in place of READY   FIN
+ *              ├▶ a greeting: READY, OK block       FIN
+ *              └▶ the agent is open ─▶ who may? ─▶ decision ─┬▶ FAILED block, in place of READY   FIN
+ *                                                            ├▶ READY, OK block                   FIN
+ *                                                            ├▶ READY, blocks: `questions.ts`     FIN
+ *                                                            ├▶ READY, blocks: `monitor.ts`       FIN
+ *                                                            └▶ a backup: `backup-request.ts`
  *
  * Never throws: whatever happens is told to the client and the log.
  */
@@ -17,23 +19,20 @@ import type { ServerDebts } from '../history/index.ts'
 import type { BackupJob, BackupOrder, JobMemory, WatchLimits } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
 import { type CopyRequest, readRequest, writeReady, writeStatus } from '../protocol/index.ts'
-import { type Access, authorise, type Grant } from './access.ts'
-import { serveBackup } from './backup-session.ts'
-import { serveBinaryLogs } from './binary-logs-session.ts'
+import type { Access, Asked, Grant } from './access.ts'
 import { chooseInstance, meansServer } from './choose-instance.ts'
 import type { Visitor } from './connection-gate.ts'
 import { DECIDE_NOTHING } from './ignored-keys.ts'
-import type { Instance, Instances } from './instances.ts'
+import type { Instance, Instances } from './instance.ts'
 import { isWrongLogin } from './login-penalties.ts'
 import { monitorBlocks } from './monitor.ts'
 import { type TriedLogin, uniformRefusal } from './login-refusal.ts'
-import { findOrigin } from './origin.ts'
 import { decide } from './policy.ts'
-import { answerQuestion } from './questions.ts'
+import { answerQuestion, pong } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
+import type { CallerChannel } from './roles.ts'
 import type { Channel } from './secure-connection.ts'
 import { finish, refuse, whenGone } from './send.ts'
-import { readServerWishes, serverSideOf } from './server-wishes.ts'
 import { takeToken } from './take-token.ts'
 
 /** What all sessions of an agent share; and the one server that is meant, once that is known. */
@@ -71,6 +70,18 @@ export interface SessionContext extends Instance {
   readonly jobs: Set<BackupJob>
 }
 
+/** What a session knows of the agent before it knows what is wanted. */
+export interface Reception {
+  readonly product: string
+  readonly requestDeadlineMs: number
+  /** Aborts when the agent ends: who has asked for nothing yet is not waited for. */
+  readonly hurry: AbortSignal
+  /** Looks whether the agent could be opened, as far as that shows from outside. @throws BackupError why not */
+  look(): Promise<void>
+  /** @throws BackupError why the agent cannot be opened */
+  open(): Promise<SessionContext>
+}
+
 /** The other side of a session. */
 export interface Connection extends Channel {
   /** Aborts when nothing can be sent any more. */
@@ -89,7 +100,7 @@ export const serveSession = async (
   channel: Channel,
   peer: string,
   visitor: Visitor,
-  agent: SessionContext,
+  reception: Reception,
   log: Logger,
   elapsedMs = 0,
 ): Promise<void> => {
@@ -103,14 +114,21 @@ export const serveSession = async (
   let sid: string | undefined
   let login: TriedLogin = {}
   try {
-    const leftMs = timeLeft(agent, visitor) - elapsedMs
-    const { version, block } = await receiveRequest(socket, agent.requestDeadlineMs, agent.hurry, leftMs)
+    const leftMs = timeLeft(reception, visitor) - elapsedMs
+    const { version, block } = await receiveRequest(socket, reception.requestDeadlineMs, reception.hurry, leftMs)
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const { token, rest } = takeToken(block)
     const request = readRequest(rest, version)
     const who = certificateNames.length === 0 ? {} : { certificate: certificateNames }
     if (visitor.mayLog('request')) log.info({ action: request.action, version: version.text, ...who }, 'request')
-    const grant = await authorise({ request, token }, { address: visitor.address, certificateNames }, agent.access)
+    if (request.action === 'ping') {
+      visitor.known()
+      await reception.look()
+      await answer(pong(reception.product))
+      return
+    }
+    const agent = await reception.open()
+    const grant = await grantFor({ request, token }, { address: visitor.address, certificateNames }, agent)
     visitor.known()
     if (grant.caller?.tokenName !== undefined) visitor.loggedIn()
     noteCaller(grant, log)
@@ -129,15 +147,12 @@ export const serveSession = async (
       case 'monitor':
         await answer(monitorBlocks((await context.memory.all()).filter(seenBy(grant)), decision.wanted))
         return
-      case 'backup': {
-        const serverSide = serverSideOf(decision, readServerWishes(request), context)
-        const origin = await findOrigin(decision, context, log)
-        await serveBackup(connection, decision, context, log, { serverSide, ...origin })
+      case 'backup':
+      case 'binary-logs': {
+        const { serveBackupRequest } = await import('./backup-request.ts') // only whoever wants one pays for it
+        await serveBackupRequest(connection, decision, request, context, log)
         return
       }
-      case 'binary-logs':
-        await serveBinaryLogs(connection, decision, readServerWishes(request), context, log)
-        return
     }
   } catch (error) {
     if (isWrongLogin(error, login)) visitor.failedLogin()
@@ -153,8 +168,15 @@ export const serveSession = async (
   }
 }
 
+/** Where there are no roles, nothing about them is loaded. @throws BackupError `AGENT_ACCESS_*` */
+const grantFor = async (asked: Asked, channel: CallerChannel, { access, grant }: SessionContext): Promise<Grant> => {
+  if (access === undefined) return grant
+  const { authorise } = await import('./access.ts')
+  return await authorise(asked, channel, access)
+}
+
 /** How long a request may take yet: the time counts from the first moment of the connection, which may have had to wait. */
-export const timeLeft = ({ requestDeadlineMs }: SessionContext, { waitedMs }: Visitor): number =>
+export const timeLeft = ({ requestDeadlineMs }: Pick<Reception, 'requestDeadlineMs'>, { waitedMs }: Visitor): number =>
   Math.max(requestDeadlineMs - waitedMs, LEAST_REQUEST_MS)
 
 /** Who had to wait for its turn has its request in the socket already. */

@@ -35,6 +35,9 @@ export const findState = (table: string, inode: number): string | undefined =>
     'm',
   ).exec(table)?.[1]
 
+/** @throws BackupError `AGENT_DESCRIPTOR` when it is no socket */
+export const checkSocket = (descriptor: number): void => void socketInode(descriptor)
+
 const socketInode = (descriptor: number): number => {
   let found = 'a closed descriptor'
   try {

@@ -1,20 +1,19 @@
 /**
  * Runs an agent behind a door that inetd opened; or says there why it cannot run.
  *
- *     openDoor ─▶ Agent.open ─┬▶ serve whoever comes ─▶ nobody is left ─▶ stop
- *                             └▶ failed: `refuseAll` ─▶ a FAILED block in place of READY, for everybody
+ *     a socket that listens ─▶ Agent.open ─┬▶ serve whoever comes ─▶ nobody is left ─▶ stop
+ *                                          └▶ failed: `refuseAll` ─▶ a FAILED block in place of READY, for everybody
+ *     one connection ─▶ Agent.late ─▶ serve it: a greeting is answered before anything was opened ─▶ stop
  *
- * A client of 0.76 that is simply hung up on learns nothing, and inetd starts the next
- * process into the same failure; so the failure is told, in the words of the log.
+ * Why a failure is told, and how: `cannot-start.ts`.
  */
 
 import type { Socket } from 'node:net'
 
 import { type AgentSettings, DEFAULT_SECONDS } from '../config/index.ts'
-import type { EngineIdentity } from '../engines/index.ts'
-import { BackupError } from '../errors/index.ts'
 import { type Logger, silentLogger } from '../log/index.ts'
 import { Agent } from './agent.ts'
+import { cannotStart } from './cannot-start.ts'
 import { ConnectionGate } from './connection-gate.ts'
 import type { InheritedDoor } from './inherited-door.ts'
 import { receiveRequest } from './receive-request.ts'
@@ -22,8 +21,10 @@ import { refuse } from './send.ts'
 import { connectionsOf } from './start-agent.ts'
 
 export interface InheritedAgent {
-  readonly engine: EngineIdentity
-  /** Resolves when nobody is left to be served and nothing of the agent is left. */
+  /**
+   * Resolves when nobody is left to be served and nothing of the agent is left. Rejects when it could not be opened for
+   * the one who came; they were told.
+   */
   readonly ended: Promise<void>
   /** As `RunningAgent.stop`. */
   stop(): Promise<void>
@@ -40,16 +41,15 @@ export const startInherited = async (
   idleSeconds: number,
   log: Logger,
 ): Promise<InheritedAgent> => {
-  const agent = await Agent.open(settings, log)
+  const agent = await (door.kind === 'listening' ? Agent.open(settings, log) : Agent.late(settings, log))
   const serving = door.serve((socket) => agent.serve(socket), {
     ...connectionsOf(agent.gate, log),
     idleMs: idleSeconds * 1000,
   })
   log.debug({ door: door.kind }, 'serving')
-  const ended = serving.finally(() => agent.stop())
+  const ended = serving.finally(() => agent.stop()).then(() => agent.throwIfBroken())
   ended.catch(() => undefined) // whoever waits for it is told
   return {
-    engine: agent.engine,
     ended,
     stop: async () => {
       await agent.drain()
@@ -80,15 +80,4 @@ export const refuseAll = async (door: InheritedDoor, error: unknown): Promise<vo
     if (gate.admit(socket) !== undefined) await refuseOne(socket)
   }
   await door.serve(serveOne, { ...connectionsOf(gate, log), idleMs: REFUSE_IDLE_MS }).catch(() => undefined)
-}
-
-const cannotStart = (error: unknown): unknown => {
-  if (!(error instanceof BackupError)) return error
-  const { code, message, hint, facts } = error
-  return new BackupError(
-    code,
-    `the agent cannot start: ${message}`,
-    facts,
-    hint === undefined ? { cause: error } : { cause: error, hint },
-  )
 }

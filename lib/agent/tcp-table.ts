@@ -8,8 +8,9 @@
  * closed window. Node offers neither TCP_INFO nor TCP_USER_TIMEOUT. Looks only.
  */
 
-import { readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs'
 import type { Socket } from 'node:net'
+import { promisify } from 'node:util'
 
 export interface TcpState {
   /** Bytes that the system has taken and the peer's has not acknowledged. */
@@ -27,11 +28,14 @@ export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' |
 /** @returns undefined where there is no such file, or no such line: a table that changes while it is read may lack one */
 export const tcpState = async (ends: Ends): Promise<TcpState | undefined> => {
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const state = findTcpState(await readFile(file, 'latin1').catch(() => ''), ends)
+    const state = findTcpState(await readTable(file), ends)
     if (state !== undefined) return state
   }
   return undefined
 }
+
+/** Not by `node:fs/promises`: whoever listens loads this file, and looks later, if at all. */
+const readTable = (file: string): Promise<string> => promisify(readFile)(file, 'latin1').catch(() => '')
 
 /** The connection between the two ends in the text of such a file. Numbers there are hexadecimal. */
 export const findTcpState = (table: string, ends: Ends): TcpState | undefined => {
@@ -65,7 +69,7 @@ export const findBacklog = (table: string, address: string, port: number): numbe
 /** The same for this host now. 0 where the system does not tell. */
 export const acceptBacklog = async (address: string, port: number): Promise<number> => {
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const backlog = findBacklog(await readFile(file, 'latin1').catch(() => ''), address, port)
+    const backlog = findBacklog(await readTable(file), address, port)
     if (backlog !== undefined) return backlog
   }
   return 0

@@ -6,7 +6,7 @@
  */
 
 import type { Configuration } from '../config/index.ts'
-import { startLogger } from '../engines/index.ts'
+import { loggerStarter } from '../engines/index.ts'
 import {
   createLogger,
   descriptorDestination,
@@ -36,12 +36,12 @@ export interface OpenLog {
 export const openLog = async ({ settings }: Configuration, usual: LogTarget, patient = false): Promise<OpenLog> => {
   const target = settings.log.value ?? usual
   const level = settings['log-level'].value ?? 'info'
-  const destination = open(target, patient)
+  const destination = await open(target, patient)
   const pretty = target.kind === 'stderr' && process.stderr.isTTY
   return { log: await createLogger({ level, name: NAME, pretty, destination }), destination }
 }
 
-const open = (target: LogTarget, patient: boolean): LogDestination => {
+const open = async (target: LogTarget, patient: boolean): Promise<LogDestination> => {
   switch (target.kind) {
     case 'stderr':
       return descriptorDestination(process.stderr.fd)
@@ -50,7 +50,7 @@ const open = (target: LogTarget, patient: boolean): LogDestination => {
     case 'journal':
       return journalDestination(NAME)
     case 'syslog':
-      return syslogDestination(() => startLogger(NAME))
+      return syslogDestination(await loggerStarter(NAME))
     case 'file':
       return patient ? patientFileDestination(target.path) : fileDestination(target.path)
   }

@@ -1,9 +1,17 @@
 /**
  * Runs the command line of `backup-agent`, and tells the client of an inetd what is wrong with it.
+ *
+ *     inetd      its own command, and nothing else: a process starts for each client, and starts as slowly as it is large
+ *     serve      its own command: it stays, and so does in memory what was loaded with it
+ *     any other  all commands: what was mistyped can be compared with them
  */
 
+import type { Command } from 'commander'
+
 import { type InheritedDoor, openDoor, refuseAll } from '../agent/index.ts'
-import { agentProgram } from './agent-program.ts'
+import { agentCommandLine } from './agent-command-line.ts'
+import { exitWith } from './exit-with.ts'
+import { inetdCommand } from './inetd-command.ts'
 import { runProgram } from './run-program.ts'
 import { takeServiceEnvironment } from './service-environment.ts'
 import { keepYoungHeapSmall } from './small-young-heap.ts'
@@ -11,8 +19,8 @@ import { keepYoungHeapSmall } from './small-young-heap.ts'
 /** Where inetd puts the socket; and systemd, with StandardInput=socket. */
 const STANDARD_INPUT = 0
 
-/** @param argv as in `process.argv`. @returns the exit status, after everything is printed and told */
-export const runAgent = (argv: readonly string[]): Promise<number> => {
+/** @param argv as in `process.argv`. Resolves when everything is printed and told, and the process has its exit status */
+export const runAgent = async (argv: readonly string[]): Promise<void> => {
   keepYoungHeapSmall()
   let door: InheritedDoor | undefined
   const open = (): InheritedDoor => {
@@ -27,5 +35,18 @@ export const runAgent = (argv: readonly string[]): Promise<number> => {
       // there is no socket, and so no client
     }
   }
-  return runProgram(agentProgram(open), argv, argv[2] === 'inetd' ? tellClients : undefined)
+  const [, , name] = argv
+  const program = await commandLine(name, open)
+  await exitWith(runProgram(program, argv, name === 'inetd' ? tellClients : undefined))
+}
+
+const commandLine = async (name: string | undefined, open: () => InheritedDoor): Promise<Command> => {
+  switch (name) {
+    case 'inetd':
+      return agentCommandLine([inetdCommand(open)])
+    case 'serve':
+      return agentCommandLine([(await import('./serve-command.ts')).serveCommand()])
+    default:
+      return (await import('./agent-program.ts')).agentProgram(open)
+  }
 }

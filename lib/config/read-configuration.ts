@@ -7,6 +7,9 @@
  * KV_BACKUP_AGENT_CONFIG names, else the usual one if it is there.
  */
 
+import { lstat } from 'node:fs'
+import { promisify } from 'node:util'
+
 import { findRoleMistakes } from './check-roles.ts'
 import { findServerMistakes } from './check-servers.ts'
 import { findTlsMistakes } from './check-tls.ts'
@@ -144,13 +147,11 @@ const readFile = async (path: string, isWanted: boolean): Promise<FileReading> =
 }
 
 /** One that we may not look at is there: the reason is told by whoever opens it. */
-const isThere = async (path: string): Promise<boolean> => {
-  const { lstat } = await import('node:fs/promises')
-  return lstat(path).then(
+const isThere = (path: string): Promise<boolean> =>
+  promisify(lstat)(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
   )
-}
 
 const placed = async (file: ConfigFile | undefined, mistakes: readonly FileMistake[]): Promise<Mistake[]> => {
   if (mistakes.length === 0) return []

@@ -8,7 +8,7 @@
  * no shell, a group of its own, a new environment. Syntax: logger(1).
  */
 
-import { spawn } from 'node:child_process'
+import type { spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
 
 import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
@@ -28,20 +28,27 @@ export interface ChildWriter {
 }
 
 /**
+ * Loads what starts programs: who logs elsewhere does without.
+ *
  * @param tag what syslog calls the program
  * @param socketPath of the syslog daemon; its usual one when left out
- * @returns undefined where there is no such program. Nothing of it throws
+ * @returns starts it; gives undefined where there is no such program. Nothing of it throws
  */
-export const startLogger = (tag: string, socketPath?: string): ChildWriter | undefined => {
+export const loggerStarter = async (tag: string, socketPath?: string): Promise<() => ChildWriter | undefined> => {
+  const { spawn } = await import('node:child_process')
+  return () => startLogger(spawn, tag, socketPath)
+}
+
+const startLogger = (start: typeof spawn, tag: string, socketPath?: string): ChildWriter | undefined => {
   const program = findHostProgram('logger')
   if (program === undefined) return undefined
   const words = ['--tag', tag, `--id=${process.pid}`, '--prio-prefix', '--priority', 'daemon.info', '--size']
   const socket = socketPath === undefined ? [] : ['--socket', socketPath]
-  return startWriter(program, [...words, `${MAX_LINE_BYTES}`, ...socket])
+  return startWriter(start, program, [...words, `${MAX_LINE_BYTES}`, ...socket])
 }
 
-const startWriter = (program: string, args: readonly string[]): ChildWriter => {
-  const child = spawn(program, [...args], {
+const startWriter = (start: typeof spawn, program: string, args: readonly string[]): ChildWriter => {
+  const child = start(program, [...args], {
     stdio: ['pipe', 'ignore', 'ignore'],
     env: cleanEnvironment(DEFAULT_SEARCH_PATH, undefined),
     shell: false,

@@ -16,6 +16,7 @@ import { lstat, readdir } from 'node:fs/promises'
 
 import { checkSafePath, showPath } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { unreadable } from './directory-root.ts'
 import type { EngineLog } from './types.ts'
 
 /** What makes a file the same file with the same bytes: nothing writes to it without changing one of these. */
@@ -187,21 +188,4 @@ const look = async (path: string): Promise<BigIntStats> => {
   } catch (error) {
     throw unreadable(path, error)
   }
-}
-
-/** The error for something in the directory that we may not read, or that went away. */
-export const unreadable = (path: string, error: unknown): BackupError => {
-  const errno = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-  const isDenied = errno === 'EACCES' || errno === 'EPERM'
-  return new BackupError(
-    'ENGINE_DIRECTORY',
-    `${path} cannot be read: ${errno}`,
-    { path, errno },
-    {
-      cause: error,
-      hint: isDenied
-        ? 'run the agent as the user that owns the directory, usually mysql'
-        : 'look at it by hand, then try again',
-    },
-  )
 }

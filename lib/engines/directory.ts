@@ -8,18 +8,11 @@
  * nobody would know until it is needed.
  */
 
-import { lstat, realpath, stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { lstat } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
-import {
-  difference,
-  identityOf,
-  type Survey,
-  type SurveyedItem,
-  surveyDirectory,
-  unreadable,
-} from './directory-survey.ts'
+import { resolveDirectory, unreadable } from './directory-root.ts'
+import { difference, identityOf, type Survey, type SurveyedItem, surveyDirectory } from './directory-survey.ts'
 import { runFiles } from './files-run.ts'
 import { changed } from './read-unchanged.ts'
 import { findLockedFile } from './running-server.ts'
@@ -73,22 +66,6 @@ const checkOne = async (root: string, item: Pick<SurveyedItem, 'path' | 'identit
   })
   const how = difference(item.identity, identityOf(found))
   if (how !== undefined) throw changed(item, how)
-}
-
-const resolveDirectory = async (directory: string): Promise<string> => {
-  const path = resolve(directory)
-  try {
-    const root = await realpath(path)
-    if ((await stat(root)).isDirectory()) return root
-  } catch (error) {
-    throw unreadable(path, error)
-  }
-  throw new BackupError(
-    'ENGINE_DIRECTORY',
-    `${path} is not a directory`,
-    { path },
-    { hint: 'give a data directory with --directory' },
-  )
 }
 
 const refuseRunningServer = async (root: string, { items }: Survey): Promise<void> => {

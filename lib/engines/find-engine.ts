@@ -10,26 +10,13 @@ import process from 'node:process'
 
 import { BackupError } from '../errors/index.ts'
 import { type ProbeAnswer, probe } from './child-probe.ts'
-import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
+import { cleanEnvironment } from './clean-environment.ts'
 import { directoryEngine } from './directory.ts'
-import { directoriesOf, findProgram } from './find-program.ts'
+import { HOW_TO_GET, lookForEngine, type ProgramName, searchPathOf } from './look-for-engine.ts'
 import { mariadbBackupEngine } from './mariadb-backup.ts'
 import { parseProgramVersion } from './program-version.ts'
 import type { Engine, EngineSettings } from './types.ts'
 import { xtrabackupEngine } from './xtrabackup.ts'
-
-type ProgramName = 'mariadb-backup' | 'xtrabackup'
-
-/** Names of the program files, the one to prefer first. */
-const FILE_NAMES: Readonly<Record<ProgramName, readonly string[]>> = {
-  'mariadb-backup': ['mariadb-backup', 'mariabackup'],
-  xtrabackup: ['xtrabackup'],
-}
-
-const HOW_TO_GET: Readonly<Record<ProgramName, string>> = {
-  'mariadb-backup': 'install it: apt-get install mariadb-backup',
-  xtrabackup: "install percona-xtrabackup-80 or later from Percona's repository",
-}
 
 /** XtraBackup 2.4 is for MySQL 5.7 and speaks other words. */
 const OLDEST_XTRABACKUP = 8
@@ -40,30 +27,17 @@ const OLDEST_XTRABACKUP = 8
  * @throws BackupError `ENGINE_NOT_FOUND`, `ENGINE_UNUSABLE`, and `ENGINE_DIRECTORY` when the directory is none
  */
 export const findEngine = async (settings: EngineSettings): Promise<Engine> => {
-  const { engine, directory } = settings
-  if (engine === 'directory' || (engine === 'auto' && directory !== undefined)) {
-    if (directory === undefined) {
-      throw new BackupError(
-        'ENGINE_NOT_FOUND',
-        'the engine directory needs a directory',
-        {},
-        { hint: 'add --directory DIR' },
-      )
-    }
-    return directoryEngine(directory)
-  }
-  const wanted: readonly ProgramName[] = engine === 'auto' ? ['mariadb-backup', 'xtrabackup'] : [engine]
+  const found = await lookForEngine(settings)
+  if (found.kind === 'directory') return directoryEngine(found.directory)
   let unusable: unknown
-  for (const name of wanted) {
-    const program = await findProgram(FILE_NAMES[name], searchPathOf(settings))
-    if (program === undefined) continue
+  for (const { name, path } of found.programs) {
     try {
-      return await proveProgram(name, program, settings)
+      return await proveProgram(name, path, settings)
     } catch (error) {
       unusable ??= error // another one may do
     }
   }
-  throw unusable ?? notFound(wanted, settings)
+  throw unusable
 }
 
 const proveProgram = async (name: ProgramName, program: string, settings: EngineSettings): Promise<Engine> => {
@@ -93,22 +67,3 @@ const unusableError = (name: ProgramName, program: string, { exitCode, problem, 
     { hint: `try ${program} --version by hand` },
   )
 }
-
-const notFound = (wanted: readonly ProgramName[], settings: EngineSettings): BackupError => {
-  const files = wanted.flatMap((name) => FILE_NAMES[name])
-  const directories = directoriesOf(searchPathOf(settings))
-  return new BackupError(
-    'ENGINE_NOT_FOUND',
-    `no backup program found: looked for ${files.join(', ')} in ${directories.join(', ')}`,
-    { files, directories },
-    {
-      hint:
-        settings.engine === 'auto'
-          ? `${HOW_TO_GET['mariadb-backup']}; or use --directory DIR for a stopped server or a snapshot`
-          : wanted.map((name) => HOW_TO_GET[name]).join('; '),
-    },
-  )
-}
-
-const searchPathOf = ({ searchPath }: EngineSettings): string =>
-  searchPath ?? process.env['PATH'] ?? DEFAULT_SEARCH_PATH

@@ -1,10 +1,12 @@
 /**
  * Looks for a program in a search path, as a shell would, and starts nothing.
+ *
+ * Not by `node:fs/promises`: an agent that is only greeted looks too, and that takes Node longer to load than to look.
  */
 
-import { constants } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 
 import { BackupError } from '../errors/index.ts'
 
@@ -45,8 +47,8 @@ export const directoriesOf = (searchPath: string): string[] => searchPath.split(
 
 const isProgram = async (path: string): Promise<boolean> => {
   try {
-    await access(path, constants.X_OK)
-    return (await stat(path)).isFile()
+    await promisify(access)(path, constants.X_OK)
+    return (await promisify(stat)(path)).isFile()
   } catch {
     return false
   }

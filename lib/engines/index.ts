@@ -1,7 +1,7 @@
 /** Door of the room `engines`: the only room that starts programs. */
 
 export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
-export { type ChildWriter, startLogger } from './child-writer.ts'
+export { type ChildWriter, loggerStarter } from './child-writer.ts'
 export { forbidCoreDumps } from './child-core-limit.ts'
 export { notifyServiceManager } from './child-notify.ts'
 export { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
@@ -22,6 +22,7 @@ export { runOpenssl } from './openssl.ts'
 export type { Filter, FilterEnd } from './filter.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
+export { lookForEngine } from './look-for-engine.ts'
 export { findPreparer, type PrepareOrder, prepareBackup } from './prepare.ts'
 export type {
   BinlogCoordinates,

@@ -11,7 +11,8 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
-import { difference, identityOf, type SurveyedItem, unreadable } from './directory-survey.ts'
+import { unreadable } from './directory-root.ts'
+import { difference, identityOf, type SurveyedItem } from './directory-survey.ts'
 
 const PIECE_BYTES = 256 * 1024
 

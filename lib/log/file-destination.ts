@@ -15,6 +15,7 @@ import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 
 import { BackupError } from '../errors/index.ts'
 import { writeWhole } from './descriptor-destination.ts'
 import { type LogDestination, lostLine, safeLine } from './destination.ts'
+import { uptimeMs } from './uptime.ts'
 
 const MODE = 0o640
 const WRITABLE_FOR_EVERYONE = 0o002
@@ -26,11 +27,11 @@ const LOOK_MS = 1_000
 const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants
 
 /** @throws BackupError `LOG_DESTINATION` when the file cannot be opened now; later on it only loses lines */
-export const fileDestination = (path: string, nowMs: () => number = () => performance.now()): LogDestination =>
+export const fileDestination = (path: string, nowMs: () => number = uptimeMs): LogDestination =>
   new FileDestination(path, nowMs, openLog(path))
 
 /** The same for whoever has nobody to complain to: tries again with each line, once a second. */
-export const patientFileDestination = (path: string, nowMs: () => number = () => performance.now()): LogDestination =>
+export const patientFileDestination = (path: string, nowMs: () => number = uptimeMs): LogDestination =>
   new FileDestination(path, nowMs, tryOpen(path))
 
 class FileDestination implements LogDestination {

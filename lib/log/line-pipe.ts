@@ -9,6 +9,7 @@
  */
 
 import { type LogDestination, lostLine, safeLine } from './destination.ts'
+import { uptimeMs } from './uptime.ts'
 
 /** What a pipe to somewhere can do. Nothing of it throws. */
 export interface LinePipe {
@@ -33,7 +34,7 @@ const OPEN_AGAIN_MS = 1_000
 export const pipeDestination = (
   open: () => LinePipe | undefined,
   dress: (line: string) => string,
-  nowMs: () => number = () => performance.now(),
+  nowMs: () => number = uptimeMs,
 ): LogDestination => {
   let pipe: LinePipe | undefined
   let openedMs = Number.NEGATIVE_INFINITY

@@ -9,7 +9,7 @@
 import { type Logger as PinoLogger, pino } from 'pino'
 
 import { descriptorDestination } from './descriptor-destination.ts'
-import type { LogDestination } from './destination.ts'
+import { type LogDestination, noDestination } from './destination.ts'
 import { withoutSecrets } from './secret-shapes.ts'
 
 /** What the other rooms are given. */
@@ -82,4 +82,4 @@ const withVisibleControls = (line: string): string =>
   )
 
 /** A logger that says nothing: for the library, whose caller gave none. */
-export const silentLogger = (): Logger => pino({ level: 'silent' })
+export const silentLogger = (): Logger => pino({ level: 'silent' }, noDestination)

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { type Access, authorise, type Grant } from '../../lib/agent/access.ts'
-import type { Instance, Instances } from '../../lib/agent/instances.ts'
+import type { Instance, Instances } from '../../lib/agent/instance.ts'
 import { type CallerChannel, namedRoles } from '../../lib/agent/roles.ts'
 import { ROLE_ACTIONS, type Role } from '../../lib/config/index.ts'
 import type { BackupError } from '../../lib/errors/index.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { chooseInstance } from '../../lib/agent/choose-instance.ts'
-import type { Instance, Instances } from '../../lib/agent/instances.ts'
+import type { Instance, Instances } from '../../lib/agent/instance.ts'
 import type { ServerSettings } from '../../lib/config/index.ts'
 import type { BackupError } from '../../lib/errors/index.ts'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
-import { startLogger } from '../../lib/engines/index.ts'
+import { loggerStarter } from '../../lib/engines/index.ts'
 import { createLogger, type LinePipe, syslogDestination } from '../../lib/log/index.ts'
 import { DatagramReceiver } from '../rig/datagrams.ts'
 
@@ -36,7 +36,7 @@ const children = (): number[] =>
     })
 
 test('each line is a message of its own, with priority, name and process id, by one program for all', async () => {
-  const destination = syslogDestination(() => startLogger('backup-agent', path))
+  const destination = syslogDestination(await loggerStarter('backup-agent', path))
   const log = await createLogger({ level: 'info', name: 'test', destination })
 
   log.info('one')
@@ -54,7 +54,7 @@ test('each line is a message of its own, with priority, name and process id, by 
 })
 
 test('a long line is cut, and is still one message below 2 kB', async () => {
-  const destination = syslogDestination(() => startLogger('backup-agent', path))
+  const destination = syslogDestination(await loggerStarter('backup-agent', path))
 
   destination.write(`{"level":"info","msg":"${'é'.repeat(5000)}"}\n`)
   destination.write('{"level":"info","msg":"the next"}\n')
@@ -69,9 +69,10 @@ test('a long line is cut, and is still one message below 2 kB', async () => {
 test('killed, it is started again a while later, and the log says how much was lost', async () => {
   let nowMs = 0
   const pipes: LinePipe[] = []
+  const start = await loggerStarter('backup-agent', path)
   const destination = syslogDestination(
     () => {
-      const pipe = startLogger('backup-agent', path)
+      const pipe = start()
       if (pipe !== undefined) pipes.push(pipe)
       return pipe
     },
@@ -93,7 +94,7 @@ test('killed, it is started again a while later, and the log says how much was l
 })
 
 test('a socket that nobody listens on ends `logger`, and nothing else', async () => {
-  const destination = syslogDestination(() => startLogger('backup-agent', join(scratch, 'nobody')))
+  const destination = syslogDestination(await loggerStarter('backup-agent', join(scratch, 'nobody')))
 
   destination.write('{"level":"info","msg":"one"}\n')
 

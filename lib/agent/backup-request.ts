@@ -1,0 +1,32 @@
+/**
+ * A request that a backup, or binary logs, are to be made for: everything that is needed for that stands behind this file.
+ *
+ *     what the server is asked for ─▶ what it is built upon ─▶ `backup-session.ts`
+ *                                  └▶ `binary-logs-session.ts`
+ *
+ * Loaded with the first of them, or with an agent that listens.
+ */
+
+import type { Logger } from '../log/index.ts'
+import type { AgentRequest } from '../protocol/index.ts'
+import { serveBackup } from './backup-session.ts'
+import { serveBinaryLogs } from './binary-logs-session.ts'
+import { findOrigin } from './origin.ts'
+import type { Decision } from './policy.ts'
+import { readServerWishes, serverSideOf } from './server-wishes.ts'
+import type { Connection, SessionContext } from './session.ts'
+
+/** @throws BackupError why there is no backup, before anything was said */
+export const serveBackupRequest = async (
+  connection: Connection,
+  decision: Extract<Decision, { kind: 'backup' | 'binary-logs' }>,
+  request: AgentRequest,
+  context: SessionContext,
+  log: Logger,
+): Promise<void> => {
+  const wishes = readServerWishes(request)
+  if (decision.kind === 'binary-logs') return await serveBinaryLogs(connection, decision, wishes, context, log)
+  const serverSide = serverSideOf(decision, wishes, context)
+  const origin = await findOrigin(decision, context, log)
+  await serveBackup(connection, decision, context, log, { serverSide, ...origin })
+}
