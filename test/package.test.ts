@@ -50,7 +50,7 @@ describe('the package that is published', () => {
   })
 
   test('holds the library, the programs, the files for a host, the papers and the bill of materials, and nothing else', () => {
-    const others = packed.filter((path) => !/^dist\/(lib|bin)\//.test(path))
+    const others = packed.filter((path) => !/^dist\/(lib|programs)\//.test(path))
 
     expect(others.toSorted()).toEqual([
       'CHANGELOG.md',
@@ -69,11 +69,11 @@ describe('the package that is published', () => {
     ])
   })
 
-  test('holds only what was built from lib and bin as they are now', () => {
+  test('holds only what was built from lib as it is now', () => {
     const unknown = packed.filter((path) => {
       const source = /^dist\/(.*?)\.(js|js\.map|d\.ts)$/.exec(path)?.[1]
       if (source?.endsWith('.wat')) return !existsSync(join(ROOT, source)) // WebAssembly text, assembled
-      return /^dist\/(lib|bin)\//.test(path) && (source === undefined || !existsSync(join(ROOT, `${source}.ts`)))
+      return path.startsWith('dist/lib/') && (source === undefined || !existsSync(join(ROOT, `${source}.ts`)))
     })
 
     expect(packed).toEqual(
@@ -112,6 +112,21 @@ describe('the package that is published', () => {
     const developers = packed.filter((path) => /(^|\/)(test|fixtures|node_modules|coverage|\.[^/]+)(\/|$)/.test(path))
 
     expect([...odd, ...developers]).toEqual([])
+  })
+
+  test('holds the programs, their parts and maps, and no part of an earlier build', () => {
+    const programs = packed.filter((path) => path.startsWith('dist/programs/'))
+    const loaded = new Set(Object.values(manifest.bin))
+    for (const path of loaded) {
+      const text = readFileSync(join(ROOT, path), 'utf8')
+      for (const [, name = ''] of text.matchAll(/\brequire\("(\.{1,2}\/[^"]+)"\)/g)) loaded.add(join(path, '..', name))
+    }
+
+    expect(loaded.size).toBeGreaterThan(4)
+    expect(programs.filter((path) => path.endsWith('.cjs')).toSorted()).toEqual([...loaded].toSorted())
+    expect(programs.filter((path) => !path.endsWith('.cjs') && !loaded.has(path.replace(/\.map$/, '')))).toEqual([
+      'dist/programs/LICENSES.txt',
+    ])
   })
 
   test('brings its programs, which run where they lie', async () => {

@@ -1,8 +1,8 @@
 /**
- * `npm run deb`: builds dist/kv-backup-agent_VERSION_all.deb from dist/, node_modules and this directory.
+ * `npm run deb`: builds dist/kv-backup-agent_VERSION_all.deb from dist/programs and this directory.
  *
  *     /usr/bin/backup-agent, backup-client       links to the programs
- *     /usr/lib/kv-backup-agent/                  dist/, and the npm packages of package-lock.json
+ *     /usr/lib/kv-backup-agent/                  dist/programs with the npm packages that are inside, and those that are not
  *     /usr/lib/systemd/system/, tmpfiles.d/      host/
  *     /etc/kv-backup-agent/agent.toml            a conffile, as /etc/logrotate.d/kv-backup-agent is
  *     /usr/share/doc/kv-backup-agent/            papers, copyright, sbom.cdx.json, examples/xinetd.conf
@@ -34,6 +34,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
+import { OUTSIDE, packagesInside } from './bundled-packages.mjs'
 import { debianCopyright } from './debian-copyright.mjs'
 import { productionPackages } from './production-packages.mjs'
 import { sbom } from './sbom.mjs'
@@ -58,8 +59,7 @@ const NOT_LOADED = /^(tests?|__tests__|benchmarks?|examples?|docs?|prebuilds|\.g
 const main = () => {
   const stage = mkdtempSync(join(tmpdir(), 'kv-backup-agent-deb-'))
   try {
-    const packages = productionPackages(root)
-    layOut(stage, packages)
+    layOut(stage, productionPackages(root, { only: OUTSIDE }))
     const sizeKib = measure(stage)
     describe(stage, sizeKib)
     const seconds = sourceDate()
@@ -74,11 +74,13 @@ const main = () => {
 
 /** Everything that is installed, in its place. */
 const layOut = (stage, packages) => {
-  for (const room of ['lib', 'bin']) copyCode(join(root, 'dist', room), join(stage, HOME, 'dist', room))
+  const programs = join(root, 'dist/programs')
+  // Maps are for those who change the code: names and lines are as they were without them.
+  cpSync(programs, join(stage, HOME, 'dist/programs'), { recursive: true, filter: (path) => !path.endsWith('.map') })
   copy(join(root, 'package.json'), join(stage, HOME, 'package.json'))
-  for (const { place, programs } of packages) {
+  for (const { place, programs: commands } of packages) {
     copyCode(join(root, place), join(stage, HOME, place))
-    for (const program of programs) rmSync(join(stage, HOME, place, program), { force: true })
+    for (const command of commands) rmSync(join(stage, HOME, place, command), { force: true })
   }
 
   mkdirSync(join(stage, 'usr/bin'), { recursive: true })
@@ -100,7 +102,7 @@ const layOut = (stage, packages) => {
     copy(join(root, paper), join(stage, DOC, paper))
   }
   copy(join(host, 'xinetd.conf'), join(stage, DOC, 'examples/xinetd.conf'))
-  writeFileSync(join(stage, DOC, 'copyright'), debianCopyright(root, packages))
+  writeFileSync(join(stage, DOC, 'copyright'), debianCopyright(root, HOME, packagesInside(root, programs), packages))
   writeFileSync(join(stage, DOC, 'sbom.cdx.json'), sbom(root, { withTypes: false }))
   writeFileSync(join(stage, DOC, 'changelog.gz'), gzipSync(debianChangelog(), { level: 9 }))
   copy(join(debian, 'lintian-overrides'), join(stage, 'usr/share/lintian/overrides/kv-backup-agent'))
@@ -147,7 +149,7 @@ const sourceDate = () => {
 
 /** Modes and times of everything, whatever the checkout's were. Deepest first: what is made in a directory touches it. */
 const settle = (stage, seconds) => {
-  const scripts = /^DEBIAN\/(postinst|prerm|postrm)$|^usr\/lib\/kv-backup-agent\/dist\/bin\/[^/]+\.js$/
+  const scripts = /^DEBIAN\/(postinst|prerm|postrm)$|^usr\/lib\/kv-backup-agent\/dist\/programs\/[^/]+\.cjs$/
   const below = readdirSync(stage, { recursive: true }).sort().reverse()
   for (const path of [...below, '.']) {
     const full = join(stage, path)

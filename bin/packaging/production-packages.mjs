@@ -15,17 +15,18 @@ import { join } from 'node:path'
 
 /**
  * @param {string} root of the checkout, with node_modules
- * @param {{ withTypes?: boolean }} options `withTypes`: packages of types alone too, as npm installs them
+ * @param {{ withTypes?: boolean, only?: readonly string[] }} options `withTypes`: packages of types alone too, as npm
+ *   installs them; `only`: these of our own dependencies, with all that they need
  * @returns {{ place: string, name: string, version: string, license: string, author: string, programs: string[],
  *   integrity: string | undefined, needs: string[] }[]}
  *   sorted by `place`, which is relative to the root; `programs` are commands for people, which no code loads; `needs`
  *   are places
  */
-export const productionPackages = (root, { withTypes = false } = {}) => {
+export const productionPackages = (root, { withTypes = false, only } = {}) => {
   const { packages } = readJson(join(root, 'package-lock.json'))
   const found = new Map()
-  const follow = (from) => {
-    for (const name of Object.keys(packages[from].dependencies ?? {})) {
+  const follow = (from, names = Object.keys(packages[from].dependencies ?? {})) => {
+    for (const name of names) {
       const place = placeOf(packages, name, from)
       if (found.has(place)) continue
       const { version, integrity, dependencies = {} } = packages[place]
@@ -34,7 +35,7 @@ export const productionPackages = (root, { withTypes = false } = {}) => {
       follow(place)
     }
   }
-  follow('')
+  follow('', only)
   return [...found.values()]
     .filter(({ place }) => withTypes || hasCode(join(root, place)))
     .sort((one, other) => (one.place < other.place ? -1 : 1))

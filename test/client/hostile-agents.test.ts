@@ -10,11 +10,11 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 import { readTree } from '../archive/file-trees.ts'
 import { archive, END, header, long, member, METADATA, metadataMembers, mark, pax } from '../archive/tar-forge.ts'
+import { CLIENT_PROGRAM as CLIENT } from '../rig/agent-process.ts'
 import { plainEnvironment } from '../rig/run-program.ts'
 import {
   accepted,
@@ -26,8 +26,6 @@ import {
   SMALL_ARCHIVE,
   TOO_NEW,
 } from './scripted-agent.ts'
-
-const CLIENT = fileURLToPath(new URL('../../bin/backup-client.js', import.meta.url))
 
 /** A terminal would obey the first two; the others turn the direction of writing. */
 const UNSAFE_TO_SHOW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/

@@ -96,7 +96,7 @@ test('a socket unit with Accept=no: serve takes its sockets, all of them, in pla
   for (const { bytes } of answers) expect(bytes.toString()).toMatch(PONG)
   for (const port of ports) expect(stderr()).toContain(`"port":${port}`)
   expect(stderr()).not.toContain('"port":25300')
-  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain('backup-agent.js') // it became the agent by exec
+  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain('backup-agent.cjs') // it became the agent by exec
 })
 
 test('a socket unit with Accept=yes and StandardInput=socket: one process for each connection', async () => {

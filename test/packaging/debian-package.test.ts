@@ -1,6 +1,6 @@
 /** `npm run deb`: what is in the package, and what it does to a Debian when it comes, changes and goes. */
 
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -96,18 +96,39 @@ describe('the package', () => {
         .toString()
         .matchAll(/ \.\/usr\/lib\/kv-backup-agent\/(\S*node_modules\/(@[^/]+\/)?[^/]+)\/package\.json$/gm),
     ]
-      .map(([, place]) => place)
+      .map(([, place = '']) => place)
       .filter((place, at, all) => all.indexOf(place) === at)
 
-    expect(places).toEqual(
+    const inside = packagesInside()
+
+    expect(inside).toEqual(
       expect.arrayContaining(['node_modules/commander', 'node_modules/execa', 'node_modules/pino']),
     )
-    expect(places.filter((place) => /\/(jest|typescript|fast-check|@biomejs|@types)(\/|$)/.test(place ?? ''))).toEqual(
-      [],
-    )
+    expect(places).toEqual(expect.arrayContaining(['node_modules/mariadb']))
+    expect(inside.filter((place) => places.includes(place))).toEqual([])
+    expect(
+      [...inside, ...places].filter((place) =>
+        /\/(jest|typescript|fast-check|@biomejs|@types|rolldown)(\/|$)/.test(place),
+      ),
+    ).toEqual([])
     expect(places.filter((place) => !copyright.includes(`Files: usr/lib/kv-backup-agent/${place}/*\n`))).toEqual([])
+    for (const place of inside) {
+      const { name, version: ofPackage } = JSON.parse(readFileSync(join(ROOT, place, 'package.json'), 'utf8'))
+      const [, licence] = new RegExp(`^ ${name} ${ofPackage} \\((\\S+)\\),?$`, 'm').exec(copyright) ?? []
+      expect({ place, licence }).toEqual({ place, licence: expect.stringMatching(/^[A-Z]/) })
+      expect(copyright).toMatch(new RegExp(`^License: ${licence}\n \\S`, 'm')) // with its text
+    }
   })
 })
+
+/** Packages whose modules are in the programs, as their source maps tell. */
+const packagesInside = (): string[] => {
+  const programs = join(ROOT, 'dist/programs')
+  const sources = readdirSync(programs, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.map'))
+    .flatMap((name) => (JSON.parse(readFileSync(join(programs, name), 'utf8')) as { sources: string[] }).sources)
+  return [...new Set(sources.flatMap((source) => /node_modules\/(@[^/]+\/)?[^/]+/.exec(source)?.[0] ?? []))]
+}
 
 describeAsRoot('on a Debian without systemd', () => {
   let root: MinimalRoot
@@ -139,7 +160,7 @@ describeAsRoot('on a Debian without systemd', () => {
     expect(await ownerOf('/etc/kv-backup-agent')).toBe('root mysql 750')
     expect(await ownerOf(STATE)).toBe('mysql mysql 700')
     expect(await ownerOf('/var/log/kv-backup-agent')).toBe('mysql mysql 750')
-    expect(await ownerOf('/usr/lib/kv-backup-agent/dist/bin/backup-agent.js')).toBe('root root 755')
+    expect(await ownerOf('/usr/lib/kv-backup-agent/dist/programs/backup-agent.cjs')).toBe('root root 755')
   })
 
   test('nothing is enabled by it', async () => {

@@ -1,5 +1,5 @@
 /**
- * The agent as its users run it: `node dist/bin/backup-agent.js serve …` in a process of its own.
+ * The agent as its users run it: `dist/programs/backup-agent.cjs serve …`, the very file that is shipped, in a process of its own.
  *
  *     const agent = await AgentProcess.start(['--engine', 'directory', '--directory', data])
  *     agent.port          the port that the system chose
@@ -16,8 +16,8 @@ import { fileURLToPath } from 'node:url'
 import { forgetProcess, watchProcess } from './guard.ts'
 import { lastLines, plainEnvironment } from './run-program.ts'
 
-export const AGENT_PROGRAM = fileURLToPath(new URL('../../bin/backup-agent.js', import.meta.url))
-export const CLIENT_PROGRAM = fileURLToPath(new URL('../../bin/backup-client.js', import.meta.url))
+export const AGENT_PROGRAM = fileURLToPath(new URL('../../programs/backup-agent.cjs', import.meta.url))
+export const CLIENT_PROGRAM = fileURLToPath(new URL('../../programs/backup-client.cjs', import.meta.url))
 
 /** One line of the agent's log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }

@@ -1,13 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
+import { CLIENT_PROGRAM as CLIENT } from '../rig/agent-process.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
 import { plainEnvironment, type ProgramRun, runProgram } from '../rig/run-program.ts'
 import { PASSWORD, SESSION_DIRECTORY, SITUATIONS, type Stage } from './situations.ts'
-
-const CLIENT = fileURLToPath(new URL('../../bin/backup-client.js', import.meta.url))
 
 let scratch: string
 let stage: Stage

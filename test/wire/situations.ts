@@ -18,6 +18,7 @@ import type { AgentSettings, Role } from '../../lib/config/index.ts'
 import { type JobEnd, Journal } from '../../lib/history/index.ts'
 import { addToken, hashOf } from '../../lib/tokens/index.ts'
 import { endChunk, payloadChunk } from '../archive/xbstream-writer.ts'
+import { AGENT_PROGRAM as PROGRAM } from '../rig/agent-process.ts'
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from '../rig/guard.ts'
 import { rawClient } from '../rig/raw-client.ts'
 
@@ -240,8 +241,6 @@ const startInside = async (settings: Partial<AgentSettings>, path: string): Prom
     process.env['PATH'] = before
   }
 }
-
-const PROGRAM = fileURLToPath(new URL('../../bin/backup-agent.js', import.meta.url))
 
 const startProgram = async (
   { engine = 'auto', directory, stateDirectory, roles, tokensFile }: Partial<AgentSettings>,

@@ -1,0 +1,105 @@
+/**
+ * The last step of `npm run build`: puts each program, and all that it needs, into a few files that load fast.
+ *
+ *     dist/bin, dist/lib, node_modules ─▶ dist/programs/backup-agent.cjs, backup-client.cjs   the programs
+ *                                                       parts/core.cjs    what an agent needs to be greeted
+ *                                                       parts/*.cjs       what is loaded when it is needed
+ *                                                       *.cjs.map         for `node --enable-source-maps`
+ *                                                       LICENSES.txt      of the packages inside
+ *
+ * Under inetd a process starts for each client. Opening two hundred modules took it longer than everything else; so
+ * what is needed for a greeting stands in one file, and the rest behind `import()`. CommonJS, because Node starts that
+ * sooner; names and lines stay as they are, so that a stack can be read.
+ *
+ * The packages are inside: they are the greater part of what is loaded, and the programs are tested with these versions
+ * alone. One is not: `bundled-packages.mjs`. The library (`exports` in package.json) is not bundled, and takes them all
+ * from node_modules.
+ */
+
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { rolldown } from 'rolldown'
+
+import { bundledPackages, licencesOf, OUTSIDE } from './bundled-packages.mjs'
+import { leftOut } from './left-out.mjs'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const out = join(root, 'dist/programs')
+const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** The module that is loaded when an agent starts, and everything that it cannot do without. */
+const CORE_ENTRY = join(root, 'dist/lib/cli/run-agent.js')
+
+/** Maps of the compiler lead on to TypeScript. */
+const compilerMaps = {
+  name: 'compiler-maps',
+  load(id) {
+    if (!id.startsWith(join(root, 'dist/')) || !existsSync(`${id}.map`)) return null
+    return { code: readFileSync(id, 'utf8'), map: readFileSync(`${id}.map`, 'utf8') }
+  },
+}
+
+const open = () =>
+  rolldown({
+    cwd: root,
+    input: Object.fromEntries(Object.keys(bin).map((name) => [name, join(root, 'dist/bin', `${name}.js`)])),
+    platform: 'node',
+    preserveEntrySignatures: 'allow-extension', // one file for all that comes with an agent's start, its entry among it
+    external: OUTSIDE,
+    plugins: [leftOut(), compilerMaps],
+    // Nothing in lib does anything by being loaded: what nobody uses may be left out.
+    treeshake: { moduleSideEffects: [{ test: /\/dist\/lib\//, sideEffects: false }] },
+    onLog: (level, log) => {
+      if (level === 'warn' && log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') throw new Error(`bundling: ${log.message}`)
+    },
+  })
+
+/** Two levels below dist/: `lib/config/product.ts` finds package.json three above itself, wherever it is. */
+const options = {
+  format: 'cjs',
+  dir: out,
+  entryFileNames: '[name].cjs',
+  chunkFileNames: 'parts/[name].cjs',
+  sourcemap: true,
+  dynamicImportInCjs: false, // Node's own modules come sooner by require()
+  comments: false,
+}
+
+/** Modules that come with the start of an agent. The bundler would put them into as many files as there are ways to them. */
+const findCore = async () => {
+  const bundle = await open()
+  const { output } = await bundle.generate(options)
+  await bundle.close()
+  const chunks = new Map(output.filter(({ type }) => type === 'chunk').map((chunk) => [chunk.fileName, chunk]))
+  const start = [...chunks.values()].find(({ facadeModuleId }) => facadeModuleId === CORE_ENTRY)
+  const core = new Set()
+  const follow = (chunk) => {
+    for (const id of chunk.moduleIds) core.add(id)
+    for (const name of chunk.imports) {
+      const next = chunks.get(name)
+      if (next !== undefined && !next.moduleIds.every((id) => core.has(id))) follow(next)
+    }
+  }
+  follow(start)
+  return core
+}
+
+const main = async () => {
+  const core = await findCore()
+  const bundle = await open()
+  rmSync(out, { recursive: true, force: true })
+  const { output } = await bundle.write({
+    ...options,
+    codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: 'core', test: (id) => core.has(id) }] },
+  })
+  await bundle.close()
+  const packages = bundledPackages(
+    root,
+    output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : [])),
+  )
+  writeFileSync(join(out, 'LICENSES.txt'), licencesOf(root, packages))
+}
+
+await main()
