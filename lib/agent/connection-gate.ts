@@ -17,7 +17,7 @@
 import type { Socket } from 'node:net'
 
 import { type ConnectionLimits, DEFAULT_CONNECTIONS } from '../config/index.ts'
-import type { Logger } from '../log/index.ts'
+import { type Logger, uptimeMs } from '../log/index.ts'
 import { Crowds, oldestOf } from './crowds.ts'
 import { DoorLog, type DropReason } from './door-log.ts'
 import { BACKLOG } from './listener.ts'
@@ -38,7 +38,7 @@ export interface GateSurroundings {
   soon(call: () => void): void
 }
 
-const REAL: GateSurroundings = { nowMs: () => performance.now(), soon: (call) => void setImmediate(call) }
+const REAL: GateSurroundings = { nowMs: uptimeMs, soon: (call) => void setImmediate(call) }
 
 export class ConnectionGate {
   readonly #surroundings: GateSurroundings

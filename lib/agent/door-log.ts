@@ -9,7 +9,7 @@
  * first counts come a second after the first of them, then they are gathered for a minute.
  */
 
-import type { Logger } from '../log/index.ts'
+import { type Logger, uptimeMs } from '../log/index.ts'
 
 /** Why a connection was dropped. */
 export type DropReason =
@@ -45,7 +45,7 @@ export interface Surroundings {
 }
 
 const REAL: Surroundings = {
-  nowMs: () => performance.now(),
+  nowMs: uptimeMs,
   later: (milliseconds, call) => void setTimeout(call, milliseconds).unref(),
 }
 

@@ -14,14 +14,12 @@ import { exitWith } from './exit-with.ts'
 import { inetdCommand } from './inetd-command.ts'
 import { runProgram } from './run-program.ts'
 import { takeServiceEnvironment } from './service-environment.ts'
-import { keepYoungHeapSmall } from './small-young-heap.ts'
 
 /** Where inetd puts the socket; and systemd, with StandardInput=socket. */
 const STANDARD_INPUT = 0
 
 /** @param argv as in `process.argv`. Resolves when everything is printed and told, and the process has its exit status */
 export const runAgent = async (argv: readonly string[]): Promise<void> => {
-  keepYoungHeapSmall()
   let door: InheritedDoor | undefined
   const open = (): InheritedDoor => {
     // Without StandardInput=socket, systemd passes it as descriptor 3.
@@ -36,6 +34,8 @@ export const runAgent = async (argv: readonly string[]): Promise<void> => {
     }
   }
   const [, , name] = argv
+  // Who serves one client and ends has no flood to outlive.
+  if (name !== 'inetd' || argv.includes('--wait')) (await import('./small-young-heap.ts')).keepYoungHeapSmall()
   const program = await commandLine(name, open)
   await exitWith(runProgram(program, argv, name === 'inetd' ? tellClients : undefined))
 }

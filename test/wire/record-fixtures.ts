@@ -7,12 +7,9 @@
  * names, and what changed is for `git diff` to show and for a person to judge.
  */
 
-import { fileURLToPath } from 'node:url'
-
+import { CLIENT_PROGRAM as CLIENT } from '../rig/agent-process.ts'
 import { mustRun, plainEnvironment } from '../rig/run-program.ts'
 import { PASSWORD, SITUATIONS, sessionFiles, TOKEN } from './situations.ts'
-
-const CLIENT = fileURLToPath(new URL('../../bin/backup-client.js', import.meta.url))
 
 const wanted = process.argv.slice(2)
 const files = sessionFiles().filter(({ name }) => wanted.length === 0 || wanted.includes(name))
