@@ -129,7 +129,7 @@ const describe = (stage, sizeKib) => {
       )
       .join(''),
   )
-  for (const script of ['postinst', 'prerm', 'postrm']) copy(join(debian, script), join(control, script))
+  for (const script of ['postinst', 'prerm', 'postrm', 'triggers']) copy(join(debian, script), join(control, script))
 }
 
 const debianChangelog = () =>

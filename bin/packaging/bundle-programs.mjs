@@ -4,6 +4,7 @@
  *     dist/bin, dist/lib, node_modules ─▶ dist/programs/backup-agent.cjs, backup-client.cjs   the programs
  *                                                       parts/core.cjs    what an agent needs to be greeted
  *                                                       parts/*.cjs       what is loaded when it is needed
+ *                                                       code-cache.cjs    leaves compiled code beside the core, where it is installed
  *                                                       *.cjs.map         for `node --enable-source-maps`
  *                                                       LICENSES.txt      of the packages inside
  *
@@ -16,7 +17,7 @@
  * from node_modules.
  */
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -26,6 +27,7 @@ import { bundledPackages, licencesOf, OUTSIDE } from './bundled-packages.mjs'
 import { leftOut } from './left-out.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+const here = fileURLToPath(new URL('./', import.meta.url))
 const out = join(root, 'dist/programs')
 const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
@@ -100,6 +102,26 @@ const main = async () => {
     output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : [])),
   )
   writeFileSync(join(out, 'LICENSES.txt'), licencesOf(root, packages))
+  for (const { type, fileName } of output) if (type === 'chunk') makeAscii(join(out, fileName))
+  loadCoreCached(join(out, 'backup-agent.cjs'))
+  cpSync(join(here, 'code-cache.cjs'), join(out, 'code-cache.cjs'))
+}
+
+/** One byte a character is read, kept and compiled faster; outside of ASCII there are only strings and patterns. */
+const makeAscii = (file) => {
+  const text = readFileSync(file, 'utf8')
+  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  writeFileSync(file, text.replace(/[^\0-\x7f]/g, escaped))
+}
+
+/** The one place where the agent's program loads its core goes by the cache; a function may stand behind its use. */
+const loadCoreCached = (file) => {
+  const [before, after, ...more] = readFileSync(file, 'utf8').split('require("./parts/core.cjs")')
+  if (after === undefined || more.length > 0) throw new Error(`expected one place in ${file} that loads the core`)
+  const [code, map] = `${before}loadCore()${after}`.split(/(?=\n\/\/# sourceMappingURL)/)
+  const text = readFileSync(join(here, 'load-core.cjs'), 'utf8')
+  const loader = text.slice(text.indexOf('function loadCore'), text.indexOf('\nmodule.exports'))
+  writeFileSync(file, `${code}${loader}${map}`)
 }
 
 await main()

@@ -161,6 +161,7 @@ describeAsRoot('on a Debian without systemd', () => {
     expect(await ownerOf(STATE)).toBe('mysql mysql 700')
     expect(await ownerOf('/var/log/kv-backup-agent')).toBe('mysql mysql 750')
     expect(await ownerOf('/usr/lib/kv-backup-agent/dist/programs/backup-agent.cjs')).toBe('root root 755')
+    expect(await ownerOf('/usr/lib/kv-backup-agent/dist/programs/parts/core.cjs.cache')).toBe('root root 644')
   })
 
   test('nothing is enabled by it', async () => {
