@@ -53,7 +53,9 @@ export class ConnectionGate {
   readonly #unread = new Set<Guest>()
   #arrivals = 0
   #all = 0
+  /** Of looking at all who wait. */
   #round = 0
+  #newestRound = 0
   #isTrimming = false
 
   constructor(log: Logger, surroundings: GateSurroundings = REAL) {
@@ -90,6 +92,7 @@ export class ConnectionGate {
     const waitMs = this.#penalties.turn(name, this.#surroundings.nowMs())
     if (waitMs === undefined) return this.#refuse(raw, 'penalised', name)
     this.#arrivals += 1
+    this.#newestRound = this.#round
     const guest = new Guest(raw, source, { order: this.#arrivals, round: this.#round, waitMs }, this.#desk)
     this.#sources.set(name, source)
     this.#strangers.join(source, guest)
@@ -174,23 +177,24 @@ export class ConnectionGate {
     this.#surroundings.soon(() => {
       this.#isTrimming = false
       this.#trim()
+      const hasNewcomers = this.#newestRound === this.#round
       this.#round += 1
-      if (this.#isOver) this.#trimSoon() // those who came last are listened to once, and may have to leave then
+      if (hasNewcomers && this.#isOver) this.#trimSoon() // they are listened to once, and may have to leave then
     })
   }
 
   #trim(): void {
-    const wasListenedTo = ({ round }: Guest): boolean => round < this.#round
+    const mayGo = ({ round, isHeard }: Guest): boolean => round < this.#round && !isHeard
     for (const source of this.#large) {
       while (this.#excessOf(source) > 0) {
         const oldest = oldestOf(source)
-        if (oldest === undefined || !wasListenedTo(oldest)) break
+        if (oldest === undefined || !mayGo(oldest)) break
         this.#evict(oldest)
       }
       if (this.#excessOf(source) <= 0) this.#large.delete(source)
     }
     while (this.#excess > 0) {
-      const guest = this.#strangers.next(wasListenedTo)
+      const guest = this.#strangers.next(mayGo)
       if (guest === undefined) break
       this.#evict(guest)
     }

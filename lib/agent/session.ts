@@ -116,6 +116,7 @@ export const serveSession = async (
   try {
     const leftMs = timeLeft(reception, visitor) - elapsedMs
     const { version, block } = await receiveRequest(socket, reception.requestDeadlineMs, reception.hurry, leftMs)
+    visitor.heard()
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const { token, rest } = takeToken(block)
     const request = readRequest(rest, version)

@@ -25,6 +25,8 @@ export interface Visitor {
    * @param hurry ends the waiting
    */
   turn(hurry: AbortSignal): Promise<boolean>
+  /** Its request is whole and is being looked at: it stays meanwhile, whoever it is. */
+  heard(): void
   /** Its request is whole and it may ask this: it is not a stranger any more. */
   known(): void
   /** A token, or a login at the database, was wrong. */
@@ -81,6 +83,8 @@ export class Guest implements Visitor, Waiting {
   /** It has left, or was sent away: the gate counts it no more. */
   isOver = false
   isDropped = false
+  /** Somebody looks at its request. */
+  isHeard = false
   readonly #raw: Socket
   readonly #desk: Desk
   #outlet: Outlet
@@ -120,6 +124,10 @@ export class Guest implements Visitor, Waiting {
     })
   }
 
+  heard(): void {
+    this.isHeard = true
+  }
+
   known(): void {
     this.#desk.isKnown(this)
   }
@@ -134,6 +142,7 @@ export class Guest implements Visitor, Waiting {
 
   left(through: Outlet = this.#outlet): void {
     this.#outlet = through
+    this.isHeard = false
     this.#desk.isAnswered(this)
   }
 

@@ -108,6 +108,22 @@ describe('too many strangers', () => {
     expect(gate.counts).toEqual({ all: 7, strangers: 6 })
   })
 
+  test('whose request is being looked at stays however long that takes, and may have to leave when it is refused', () => {
+    const asking = come('192.0.2.99')
+    turnLoop()
+    asking.visitor?.heard()
+    addresses(30).map(come)
+    turnLoop()
+    expect(endsOf([asking])).toEqual([STAYS])
+    expect(due).toEqual([]) // nobody waits for it by looking again and again
+
+    asking.visitor?.left()
+    come('192.0.2.98')
+    turnLoop()
+
+    expect(endsOf([asking])).toEqual(['reset'])
+  })
+
   test('a request that is being served is never touched, and counts no more among them', () => {
     const client = come('192.0.2.1')
     client.visitor?.known()
