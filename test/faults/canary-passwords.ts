@@ -21,7 +21,8 @@ export const canaryPasswords = (word: string): readonly CanaryPassword[] => {
   const one = (odd: string, right: string, ...wrong: readonly string[]): CanaryPassword => ({
     odd,
     right,
-    wrong: [`${right}x`, ...wrong],
+    // One that is too long would be refused for that, before any server is asked.
+    wrong: [Buffer.byteLength(right) < MAX_BYTES ? `${right}x` : `${right.slice(0, -1)}x`, ...wrong],
   })
   return [
     one('double quotes', `"${word}"d"q`, `${word}"d"q`, `\\"${word}\\"d\\"q`),

@@ -202,7 +202,7 @@ class Trial {
     tally.injected(1, { realServer: true })
     tally.expect(
       end.report?.status === 'FAILED' && /ENGINE_LOGIN|refused the login/.test(JSON.stringify(end.report)),
-      `${this.#context}: ${JSON.stringify(wrong)} was not refused as a wrong password: ${describeEnd(end)}`,
+      `${this.#context}: ${JSON.stringify(wrong.slice(0, 40))} was not refused as a wrong password: ${describeEnd(end)}`,
     )
     this.#search('the words to who had it wrong', end.said)
     if (wrong.length >= SHORTEST_SEARCHED) {
