@@ -139,7 +139,7 @@ describe('the service of xinetd', () => {
       const answer = await text(createConnection({ host: '127.0.0.1', port }))
 
       // The number of files is what the machine allows, where that is less.
-      expect(answer).toMatch(/^\d+ 8388608 0077 inetd none\n$/)
+      expect(answer).toMatch(/^\d+ 16777216 0077 inetd none\n$/)
     } finally {
       xinetd.kill('SIGKILL')
       await ended
