@@ -30,6 +30,7 @@ import { type Reception, serveSession, timeLeft } from './session.ts'
 
 export class Agent {
   readonly #settings: Partial<AgentSettings>
+  readonly #beforeOpening: () => Promise<void>
   readonly #admissions = new Admissions()
   readonly #hurry = new AbortController()
   readonly #log: Logger
@@ -46,7 +47,13 @@ export class Agent {
   #drained: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
-  private constructor(settings: Partial<AgentSettings>, security: Security, log: Logger) {
+  private constructor(
+    settings: Partial<AgentSettings>,
+    security: Security,
+    log: Logger,
+    beforeOpening: () => Promise<void>,
+  ) {
+    this.#beforeOpening = beforeOpening
     this.#settings = settings
     this.#security = security
     this.#log = log
@@ -62,11 +69,16 @@ export class Agent {
    */
   static async open(settings: Partial<AgentSettings> = {}, log: Logger = silentLogger()): Promise<Agent> {
     const agent = await Agent.late(settings, log)
-    await agent.#open()
+    await agent.openNow()
+    return agent
+  }
+
+  /** @throws BackupError as `open` */
+  async openNow(): Promise<void> {
+    await this.#open()
     // Now: a backup at night must not need files that an upgrade has replaced by day.
     await Promise.all([import('./backup-request.ts'), import('./access.ts')])
-    agent.#watchExpiry()
-    return agent
+    this.#watchExpiry()
   }
 
   /**
@@ -74,10 +86,15 @@ export class Agent {
    * greets it is answered before a program was asked, or the history read. Whoever finds that it cannot be
    * opened is told so; `throwIfBroken` tells the others.
    *
+   * @param beforeOpening is waited for
    * @throws BackupError `AGENT_TLS_*`
    */
-  static async late(settings: Partial<AgentSettings>, log: Logger): Promise<Agent> {
-    return new Agent(settings, await openSecurity(settings, log), log)
+  static async late(
+    settings: Partial<AgentSettings>,
+    log: Logger,
+    beforeOpening: () => Promise<void> = async () => {},
+  ): Promise<Agent> {
+    return new Agent(settings, await openSecurity(settings, log), log, beforeOpening)
   }
 
   /** @throws what kept a late agent from being opened */
@@ -95,6 +112,7 @@ export class Agent {
         admissions: this.#admissions,
         log: this.#log,
       }
+      await this.#beforeOpening()
       const [parts, prepared] = await AgentParts.open(this.#settings, this.#security, core)
       this.use(prepared)
       return parts

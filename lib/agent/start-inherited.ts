@@ -34,14 +34,21 @@ export interface InheritedAgent {
   breakOff(): void
 }
 
+export interface InheritedOptions {
+  readonly idleSeconds: number
+  readonly log: Logger
+  /** What is to be done before the agent opens anything, and is not worth its time for a greeting. */
+  beforeOpening(): Promise<void>
+}
+
 /** @throws BackupError as `Agent.open`: then nobody has been served, and `refuseAll` can say so */
 export const startInherited = async (
   door: InheritedDoor,
   settings: Partial<AgentSettings>,
-  idleSeconds: number,
-  log: Logger,
+  { idleSeconds, log, beforeOpening }: InheritedOptions,
 ): Promise<InheritedAgent> => {
-  const agent = await (door.kind === 'listening' ? Agent.open(settings, log) : Agent.late(settings, log))
+  const agent = await Agent.late(settings, log, beforeOpening)
+  if (door.kind === 'listening') await agent.openNow()
   const serving = door.serve((socket) => agent.serve(socket), {
     ...connectionsOf(agent.gate, log),
     idleMs: idleSeconds * 1000,

@@ -49,7 +49,6 @@ const inetd = async ({ wait, idleSeconds }: InetdOptions, command: Command, door
   if (wait !== (door.kind === 'listening')) throw wrongDoor(door)
   const configuration = await configurationOf(command)
   const { log, destination } = await openLog(configuration, { kind: 'syslog' }, true)
-  void withoutCoreDumps(log)
   let running: InheritedAgent | undefined
   process.on('uncaughtExceptionMonitor', (error) => {
     // Node prints it to where nobody reads. The reset is for clients that take a FIN for the end of a backup.
@@ -57,7 +56,11 @@ const inetd = async ({ wait, idleSeconds }: InetdOptions, command: Command, door
     running?.breakOff()
   })
   try {
-    const starting = startInherited(door, settingsOf(configuration), idleSeconds, log)
+    const starting = startInherited(door, settingsOf(configuration), {
+      idleSeconds,
+      log,
+      beforeOpening: () => withoutCoreDumps(log),
+    })
     const stopped = untilStopped(starting, log)
     running = await starting
     await Promise.race([running.ended, stopped])

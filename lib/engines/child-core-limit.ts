@@ -11,7 +11,6 @@
  * Source: prlimit(1), core(5).
  */
 
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 
@@ -30,6 +29,7 @@ export const forbidCoreDumps = async (): Promise<string | undefined> => {
     if (mayDump()) {
       const prlimit = findHostProgram('prlimit')
       if (prlimit === undefined) return 'prlimit (util-linux) is missing'
+      const { execFile } = await import('node:child_process') // most hosts allow no cores anyway, and start nothing
       await promisify(execFile)(prlimit, ['--pid', `${process.pid}`, '--core=0:0'], {
         env: cleanEnvironment(DEFAULT_SEARCH_PATH, undefined),
         timeout: DEADLINE_MS,
