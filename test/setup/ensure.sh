@@ -116,6 +116,7 @@ stunnel             stunnel4
 PROGRAMS
 # Debian's smallest installs of these two lack modules that tests compare with.
 perl -MMIME::Base64 -e 1 2>/dev/null || missing perl perl
+perl -MDBI -e 1 2>/dev/null || missing perl-DBI libdbi-perl
 python3 -c 'import ssl, tarfile' 2>/dev/null || missing python3 python3
 
 if [ -n "$missing_packages" ]; then
