@@ -164,6 +164,7 @@ const ask = async (
   maxOthers = 0,
 ): Promise<{ readonly first: KvBlock; readonly others: readonly KvBlock[]; readonly milliseconds: number }> => {
   checkToken(options)
+  writeRequest(AGENT_PROTOCOL_VERSION, pairs) // what cannot be said is found before anybody is called
   let ended: (() => void) | undefined
   const link = await AgentLink.open({
     ...options,

@@ -228,7 +228,7 @@ describe('settings that are read again', () => {
     })
     // An address that this machine does not have (RFC 5737).
     await expect(
-      running.reload({ host: '192.0.2.1', port: 1, engine: 'directory', directory: server('other') }),
+      running.reload({ host: '192.0.2.1', port: 1, insecure: true, engine: 'directory', directory: server('other') }),
     ).rejects.toMatchObject({ code: 'AGENT_LISTEN' })
 
     expect(await fetch(running)).toBe('top')

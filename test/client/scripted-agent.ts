@@ -56,7 +56,7 @@ export class Caller {
         void this.#ended.then(resolve)
       })
       asked = Buffer.concat(this.#chunks)
-      if (this.socket.destroyed) break
+      if (this.socket.destroyed || this.socket.readableEnded) break
     }
     const end = asked.indexOf('\n\n')
     this.#requestBytes = end === -1 ? asked.length : end + 2

@@ -113,6 +113,7 @@ systemd-analyze     systemd
 logrotate           logrotate
 openssl             openssl
 stunnel             stunnel4
+lowntfs-3g          ntfs-3g
 PROGRAMS
 # Debian's smallest installs of these two lack modules that tests compare with.
 perl -MMIME::Base64 -e 1 2>/dev/null || missing perl perl
