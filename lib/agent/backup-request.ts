@@ -1,8 +1,8 @@
 /**
  * A request that a backup, or binary logs, are to be made for: everything that is needed for that stands behind this file.
  *
- *     what the server is asked for ─▶ what it is built upon ─▶ `backup-session.ts`
- *                                  └▶ `binary-logs-session.ts`
+ *     is another one running? ─▶ what the server is asked for ─▶ what it is built upon ─▶ `backup-session.ts`
+ *                                                             └▶ `binary-logs-session.ts`
  *
  * Loaded with the first of them, or with an agent that listens.
  */
@@ -26,7 +26,13 @@ export const serveBackupRequest = async (
 ): Promise<void> => {
   const wishes = readServerWishes(request)
   if (decision.kind === 'binary-logs') return await serveBinaryLogs(connection, decision, wishes, context, log)
-  const serverSide = serverSideOf(decision, wishes, context)
-  const origin = await findOrigin(decision, context, log)
-  await serveBackup(connection, decision, context, log, { serverSide, ...origin })
+  // First of all: who is told "busy" has tried no login, and learns nothing of one.
+  const lease = context.admission.admit(decision.sid)
+  try {
+    const serverSide = serverSideOf(decision, wishes, context)
+    const origin = await findOrigin(decision, context, log)
+    await serveBackup(connection, decision, context, log, { serverSide, ...origin, lease })
+  } finally {
+    lease.release() // the job has done so already, where there was one
+  }
 }

@@ -47,8 +47,7 @@ export interface BackupPlan {
   readonly engine?: BackupOrder['engine']
   readonly what?: string
   readonly requested?: BackupOrder['requested']
-  /** One that was admitted already. */
-  readonly lease?: BackupOrder['lease']
+  readonly lease: BackupOrder['lease']
   readonly serverSide?: BackupOrder['serverSide']
   /** What it is built upon. */
   readonly base?: BackupOrder['base']
@@ -69,7 +68,7 @@ export const serveBackup = async (
   decision: StreamDecision,
   context: SessionContext,
   log: Logger,
-  plan: BackupPlan = {},
+  plan: BackupPlan,
 ): Promise<void> => {
   const { compression } = decision
   const compressor = compression === undefined ? undefined : await findCompressor(compression)
@@ -146,7 +145,7 @@ class BackupSession {
       wait,
       wallClockMs: Date.now(),
       unacknowledgedBytes: async () => (await tcpState(raw))?.unacknowledgedBytes ?? 0,
-      lease: plan.lease ?? context.admission.admit(sid), // last: whatever throws before it has nothing to give back
+      lease: plan.lease,
     })
   }
 

@@ -6,10 +6,11 @@
  *     what is remembered ───────────────────────────────────────────┘
  *
  * Asked before the job begins: a base that must not be built upon is a refusal, and costs
- * nothing. A server that does not answer is no refusal here: the backup program will say why.
+ * nothing. A server that does not answer is no refusal here: the backup program will say why. A login that it
+ * refuses is one where there is a base to be looked for: what is said of a base is for those alone who may log in.
  */
 
-import type { BackupError } from '../errors/index.ts'
+import { BackupError } from '../errors/index.ts'
 import { findBase, type IncrementalBase, recordedServer, type ServerIdentity } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
 import { connectServer, type ServerFacts, type ServerLogin } from '../server/index.ts'
@@ -23,12 +24,12 @@ type BackupDecision = Extract<Decision, { kind: 'backup' }>
 /** A client of 0.77 is waiting to be told that it was accepted. */
 const PATIENCE = { connectMs: 5_000, queryMs: 5_000 }
 
-/** @throws BackupError `JOB_BASE_*`, `HISTORY_*` */
+/** @throws BackupError `JOB_BASE_*`, `HISTORY_*`, `ENGINE_LOGIN` */
 export const findOrigin = async (
   decision: BackupDecision,
   context: SessionContext,
   log: Logger,
-): Promise<BackupPlan> => {
+): Promise<Omit<BackupPlan, 'lease'>> => {
   const { engine, memory } = context
   const { increment } = decision
   const isSeen = ({ instance }: { readonly instance?: string | undefined }): boolean => context.grant.sees(instance)
@@ -55,12 +56,13 @@ const identify = async (
   { engine, server }: SessionContext,
   log: Logger,
 ): Promise<ServerIdentity> => {
-  const facts = server === undefined ? undefined : await askServer(loginOf(decision, server), log)
+  const mustLogIn = decision.increment !== undefined
+  const facts = server === undefined ? undefined : await askServer(loginOf(decision, server), mustLogIn, log)
   const data = await engine.dataIdentity?.(facts?.dataDirectory)
   return { uuid: facts?.serverUuid, data, lsn: facts?.lsn }
 }
 
-const askServer = async (login: ServerLogin, log: Logger): Promise<ServerFacts | undefined> => {
+const askServer = async (login: ServerLogin, mustLogIn: boolean, log: Logger): Promise<ServerFacts | undefined> => {
   try {
     const server = await connectServer(login, PATIENCE)
     try {
@@ -69,6 +71,7 @@ const askServer = async (login: ServerLogin, log: Logger): Promise<ServerFacts |
       await server.close()
     }
   } catch (error) {
+    if (mustLogIn && error instanceof BackupError && error.code === 'ENGINE_LOGIN') throw error
     const { code, message } = error as Partial<BackupError>
     log.debug({ code }, `the server does not say which one it is: ${message}`)
     return undefined

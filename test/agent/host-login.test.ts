@@ -11,6 +11,7 @@ import { AGENT_PROGRAM, AgentProcess, CLIENT_PROGRAM } from '../rig/agent-proces
 import { askAs076 } from '../rig/deployed-client.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
 import { ThrowawayServer } from '../rig/mariadb-server.ts'
+import { converse, rawClient } from '../rig/raw-client.ts'
 import { plainEnvironment, runProgram } from '../rig/run-program.ts'
 
 const README = readFileSync(fileURLToPath(new URL('../../../README.md', import.meta.url)), 'utf8')
@@ -207,4 +208,42 @@ describe('a client whose login is refused', () => {
     // The server itself tells this one apart; its words are in the log.
     expect(agent.stderr).toMatch(/"said":"the database refused the login: Access denied for user 'socket'@'localhost'"/)
   })
+
+  const upon = async (password: string): Promise<string> => {
+    const pairs = [
+      'action=copy from',
+      'user=backup',
+      `password=${password}`,
+      'backup-level=1',
+      `incremental-lsn=${FAR}`,
+    ]
+    const { bytes } = await converse(agent.port, ['0.77.0', pairs.length, ...pairs, '', ''].join('\n'))
+    return bytes.toString().replace(/sid=.*\n/, '')
+  }
+
+  test('hears nothing of a base, which says where the server stands', async () => {
+    expect(await upon('wrong')).toContain('code=ENGINE_LOGIN\n')
+    expect(await upon('secret')).toContain('code=JOB_BASE_LSN\n')
+  })
+
+  test('is told that another backup runs, as everybody is, and not whether the login is right', async () => {
+    const locked = server.query('LOCK TABLES shop.orders WRITE; DO SLEEP(600)').catch(() => [])
+    const find = "SELECT id FROM information_schema.processlist WHERE info = 'DO SLEEP(600)'"
+    let [row] = await server.query(find)
+    for (; row === undefined; [row] = await server.query(find));
+    const running = await rawClient(agent.port, agent.host)
+    running.socket.write('0.77.0\n3\naction=copy from\nuser=backup\npassword=secret\n\n')
+    await agent.logged(({ msg }) => msg === 'backup starting')
+
+    const answers = [await upon('wrong'), await upon('secret')]
+    running.socket.resetAndDestroy()
+    await server.query(`KILL ${row[0]}`)
+    await locked
+
+    expect(answers[0]).toContain('code=JOB_BUSY\n')
+    expect(answers[1]).toBe(answers[0])
+  })
 })
+
+/** Nothing was ever written there. */
+const FAR = '18446744073709551615'
