@@ -15,6 +15,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
+import { laxWay } from '../trust/index.ts'
 import { readEntry, type TokenEntry, writeEntry } from './token-entry.ts'
 
 export const TOKENS_MAGIC = '# kv-backup-agent tokens 1'
@@ -89,6 +90,8 @@ const checkTrust = async (file: FileHandle, path: string) => {
       `chmod 0640 ${path}; who could write to it may have given a role to somebody: backup-agent token list`,
     )
   }
+  const way = await laxWay(path) // who can put another file in its place brings a revoked token back
+  if (way !== undefined) throw unusable(path, way.problem, way.command)
   if (found.size > MAX_BYTES) throw tooLarge(path)
   return found
 }

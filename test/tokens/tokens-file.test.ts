@@ -167,6 +167,7 @@ describe('the file of tokens', () => {
     ['its group may write to', () => made(MAGIC + LINE, 0o660), /mode 0660/],
     ['all may read', () => made(MAGIC + LINE, 0o644), /mode 0644/],
     ['all may write to', () => made(MAGIC + LINE, 0o602), /mode 0602/],
+    ['stands where all may put another in its place', () => inOpenDirectory(), /write/],
     ['is a symbolic link', () => linked(), /symbolic link/],
     ['is a directory', () => join(freshPath(), '..'), /not a file/],
     ['is a FIFO', async () => fifo(), /not a file/],
@@ -185,6 +186,12 @@ describe('the file of tokens', () => {
 
     await expect(readTokens(path)).rejects.toMatchObject({ message: expect.stringMatching(/belongs to user 65534/) })
   })
+
+  const inOpenDirectory = (): string => {
+    const path = made(MAGIC + LINE)
+    chmodSync(join(path, '..'), 0o777)
+    return path
+  }
 
   const linked = (): string => {
     const path = freshPath()
