@@ -119,10 +119,11 @@ const afterServer = ({ certificate, key, names }: MadeCertificate): string => {
   install -m 0644 ca.crt ${crt} ${HOME}/
   install -m 0400 -o mysql ${secret} ${HOME}/
 and in ${HOME}/agent.toml:
-  listen = "${name.includes(':') ? `[${name}]` : name.replace('*', 'HOST')}:${DEFAULT_PORT}"
+  listen = "0.0.0.0:${DEFAULT_PORT}"
   tls-cert = "${HOME}/${crt}"
   tls-key = "${HOME}/${secret}"
   tls-client-ca = "${HOME}/ca.crt"
+The packaged service answers this host alone until it has IPAddressAllow= for the clients: systemctl edit kv-backup-agent
 `
 }
 

@@ -40,7 +40,7 @@ test('three commands make a fleet, and say what belongs on each machine', async 
     'server-db1.example.com.key',
   ])
   expect(server.stdout.toString()).toMatch(
-    /listen = "db1\.example\.com:25300"\n {2}tls-cert = "[^"]+server-db1[^"]+"\n {2}tls-key = /,
+    /listen = "0\.0\.0\.0:25300"\n {2}tls-cert = "[^"]+server-db1[^"]+"\n {2}tls-key = /,
   )
   expect(client.stdout.toString()).toMatch(
     /--tls-ca ca\.crt --tls-cert client-nightly\.crt --tls-key client-nightly\.key/,
