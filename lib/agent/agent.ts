@@ -207,7 +207,7 @@ export class Agent {
       await work
     } catch (error) {
       this.#failure ??= { error }
-      throw cannotStart(error)
+      throw cannotStart(error, Object.keys(this.#settings.roles ?? {}).length > 0)
     }
   }
 

@@ -46,6 +46,9 @@ beforeAll(async () => {
   writeFileSync(noisy, NOISY)
   const args = ['inetd', '--engine', 'directory', '--directory', source, '--no-history', '--spill-bytes', '0']
   const log = ['--log', `file:${join(scratch, 'agent.log')}`]
+  const roles = join(scratch, 'roles.toml')
+  const secret = join(scratch, 'secret-customer')
+  writeFileSync(roles, `engine = "directory"\ndirectory = "${secret}"\n\n[role.nightly]\n`, { mode: 0o640 })
   xinetd = await Xinetd.start([
     { name: 'quiet', args: [...args, ...log] },
     {
@@ -59,6 +62,7 @@ beforeAll(async () => {
     { name: 'misspelt', args: ['inetd', '--enginge', 'directory'] },
     { name: 'help', args: ['inetd', '--help'] },
     { name: 'no-engine', args: ['inetd', '--engine', 'directory', '--no-history', ...log] },
+    { name: 'no-engine-roles', args: ['inetd', '--config', roles, '--no-history', ...log] },
     { name: 'wait-confused', args: [...args, '--wait', ...log] },
   ])
 })
@@ -86,6 +90,7 @@ test.each([
   ['misspelt', /^msg=the agent cannot start: unknown option '--enginge'/m, 'CLI_USAGE'],
   ['help', /^msg=/m, 'CLI_USAGE'],
   ['no-engine', /^msg=the agent cannot start: /m, 'ENGINE_'],
+  ['no-engine-roles', /^msg=the agent cannot start: its log says why$/m, 'ENGINE_'],
   ['wait-confused', /^msg=the agent cannot start: expected a socket that listens on descriptor 0/m, 'AGENT_DESCRIPTOR'],
 ])('%s: the client is told in place of READY, in one block', async (service, message, code) => {
   const { bytes, ended } = await converse(xinetd.port(service), PING)
