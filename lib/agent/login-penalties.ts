@@ -7,8 +7,8 @@
  *
  * A connection of such a source takes the next turn and waits for it; when too many have taken theirs it is refused
  * at once, and costs nothing. Waiting and not refusing, because behind one address may be many: an office, a tunnel on
- * this host. A job there that tries its old password in a loop makes its neighbours wait for seconds, and locks
- * nobody out.
+ * this host. A job there that tries its old password in a loop makes its neighbours wait for seconds. Several at the
+ * same time can take every turn: as long as they go on, their neighbours are refused with them.
  *
  * The table is bounded: of too many sources the one that was not heard of for longest is forgotten. Time is an
  * argument, and no source has a timer. Pure.
