@@ -14,7 +14,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 
 import { BackupError } from '../errors/index.ts'
-import { laxOwner, laxWay, laxWriters, shownMode } from '../trust/index.ts'
+import { laxOwner, laxWay, laxWriters, readBounded, shownMode } from '../trust/index.ts'
 import type { Mistake } from './mistakes.ts'
 
 /** Far beyond every use: a file with a hundred instances has 10 KiB. */
@@ -83,16 +83,10 @@ const checkTrust = async (file: FileHandle, path: string): Promise<void> => {
 }
 
 const readText = async (file: FileHandle, path: string): Promise<string> => {
-  const buffer = Buffer.alloc(MAX_CONFIG_BYTES + 1)
-  let bytes = 0
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, bytes, buffer.length - bytes, null)
-    bytes += bytesRead
-    if (bytesRead === 0 || bytes === buffer.length) break
-  }
-  if (bytes > MAX_CONFIG_BYTES) throw tooLarge(path)
+  const bytes = await readBounded(file, MAX_CONFIG_BYTES)
+  if (bytes === undefined) throw tooLarge(path)
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, bytes))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
     throw refused(path, 'it is not valid UTF-8', 'save it as UTF-8', cause)
   }

@@ -15,7 +15,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
-import { laxWay } from '../trust/index.ts'
+import { laxWay, readBounded, shownMode } from '../trust/index.ts'
 import { readEntry, type TokenEntry, writeEntry } from './token-entry.ts'
 
 export const TOKENS_MAGIC = '# kv-backup-agent tokens 1'
@@ -83,10 +83,9 @@ const checkTrust = async (file: FileHandle, path: string) => {
     throw unusable(path, `it belongs to user ${found.uid}, expected root or ${ourselves}`, `chown root ${path}`)
   }
   if ((found.mode & FORBIDDEN_MODE) !== 0) {
-    const shown = (found.mode & 0o777).toString(8).padStart(4, '0')
     throw unusable(
       path,
-      `others than its owner may write to it, or all may read it (mode ${shown})`,
+      `others than its owner may write to it, or all may read it (mode ${shownMode(found.mode & 0o777)})`,
       `chmod 0640 ${path}; who could write to it may have given a role to somebody: backup-agent token list`,
     )
   }
@@ -97,15 +96,9 @@ const checkTrust = async (file: FileHandle, path: string) => {
 }
 
 const readText = async (file: FileHandle, path: string): Promise<string> => {
-  const buffer = Buffer.alloc(MAX_BYTES + 1)
-  let bytes = 0
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, bytes, buffer.length - bytes, null)
-    bytes += bytesRead
-    if (bytesRead === 0 || bytes === buffer.length) break
-  }
-  if (bytes > MAX_BYTES) throw tooLarge(path)
-  return buffer.toString('latin1', 0, bytes)
+  const bytes = await readBounded(file, MAX_BYTES)
+  if (bytes === undefined) throw tooLarge(path)
+  return bytes.toString('latin1')
 }
 
 const readLines = (path: string, text: string): TokensLine[] => {

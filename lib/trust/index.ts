@@ -11,4 +11,5 @@ export {
   type Seen,
   shownMode,
 } from './file-trust.ts'
+export { readBounded } from './read-bounded.ts'
 export { laxWay, lookAtDirectory } from './way-trust.ts'
