@@ -6,11 +6,10 @@
  *     what is remembered ───────────────────────────────────────────┘
  *
  * Asked before the job begins: a base that must not be built upon is a refusal, and costs
- * nothing. A server that does not answer is no refusal here: the backup program will say why. A login that it
- * refuses is one where there is a base to be looked for: what is said of a base is for those alone who may log in.
+ * nothing. A server that does not answer is no refusal here: the backup program will say why.
  */
 
-import { BackupError } from '../errors/index.ts'
+import type { BackupError } from '../errors/index.ts'
 import { findBase, type IncrementalBase, recordedServer, type ServerIdentity } from '../jobs/index.ts'
 import type { Logger } from '../log/index.ts'
 import { connectServer, type ServerFacts, type ServerLogin } from '../server/index.ts'
@@ -24,7 +23,7 @@ type BackupDecision = Extract<Decision, { kind: 'backup' }>
 /** A client of 0.77 is waiting to be told that it was accepted. */
 const PATIENCE = { connectMs: 5_000, queryMs: 5_000 }
 
-/** @throws BackupError `JOB_BASE_*`, `HISTORY_*`, `ENGINE_LOGIN` */
+/** @throws BackupError `JOB_BASE_*`, `HISTORY_*` */
 export const findOrigin = async (
   decision: BackupDecision,
   context: SessionContext,
@@ -56,13 +55,12 @@ const identify = async (
   { engine, server }: SessionContext,
   log: Logger,
 ): Promise<ServerIdentity> => {
-  const mustLogIn = decision.increment !== undefined
-  const facts = server === undefined ? undefined : await askServer(loginOf(decision, server), mustLogIn, log)
+  const facts = server === undefined ? undefined : await askServer(loginOf(decision, server), log)
   const data = await engine.dataIdentity?.(facts?.dataDirectory)
   return { uuid: facts?.serverUuid, data, lsn: facts?.lsn }
 }
 
-const askServer = async (login: ServerLogin, mustLogIn: boolean, log: Logger): Promise<ServerFacts | undefined> => {
+const askServer = async (login: ServerLogin, log: Logger): Promise<ServerFacts | undefined> => {
   try {
     const server = await connectServer(login, PATIENCE)
     try {
@@ -71,7 +69,6 @@ const askServer = async (login: ServerLogin, mustLogIn: boolean, log: Logger): P
       await server.close()
     }
   } catch (error) {
-    if (mustLogIn && error instanceof BackupError && error.code === 'ENGINE_LOGIN') throw error
     const { code, message } = error as Partial<BackupError>
     log.debug({ code }, `the server does not say which one it is: ${message}`)
     return undefined
