@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,6 +12,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 
 import { AGENT_PROGRAM, AgentProcess } from '../rig/agent-process.ts'
 import { DatagramReceiver } from '../rig/datagrams.ts'
+import { freePorts } from '../rig/free-port.ts'
 import { forgetProcess, watchProcess } from '../rig/guard.ts'
 import { converse, rawClient } from '../rig/raw-client.ts'
 import { plainEnvironment } from '../rig/run-program.ts'
@@ -37,22 +37,6 @@ afterEach(async () => {
     forgetProcess(child.pid ?? 0)
   }
 })
-
-const freePorts = async (count: number): Promise<number[]> => {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  for (const server of servers) {
-    server.close()
-    await once(server, 'close')
-  }
-  return ports
-}
 
 interface Activated {
   readonly ports: readonly number[]

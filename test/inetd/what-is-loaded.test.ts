@@ -70,8 +70,8 @@ type Line = { readonly file: string; readonly isAway: boolean } | { readonly bui
 const untilLast = async (witness: string): Promise<Line[]> => {
   for (;;) {
     const lines = readFileSync(witness, 'utf8')
-      .trimEnd()
       .split('\n')
+      .slice(0, -1) // what follows the last line's end is still being written
       .map((line) => JSON.parse(line) as Line)
     if (lines.some((line) => 'builtins' in line)) return lines
     await new Promise((resolve) => setImmediate(resolve))

@@ -4,11 +4,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { watch } from 'node:fs/promises'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
+import { freePort } from '../rig/free-port.ts'
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from '../rig/guard.ts'
 import { mustRun, plainEnvironment, runProgram } from '../rig/run-program.ts'
 import { HOST_FILES, readHostFile, readUnit, readXinetd } from './host-files.ts'
@@ -165,15 +166,6 @@ test('logrotate moves the log away, and makes no new one: that is for who writes
 })
 
 const own = async (what: string): Promise<string> => (await mustRun('id', [what])).stdout.toString().trim()
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Waits until a program has written something to its log, and throws when it ends before that. */
 const written = async (log: string, wanted: RegExp, ended: Promise<unknown>): Promise<void> => {

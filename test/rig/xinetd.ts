@@ -11,12 +11,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { AGENT_PROGRAM } from './agent-process.ts'
+import { freePorts } from './free-port.ts'
 import { forgetProcess, makeGuardedDirectory, removeGuardedDirectory, watchProcess } from './guard.ts'
 import { plainEnvironment } from './run-program.ts'
 
@@ -30,6 +30,9 @@ export interface XinetdService {
   readonly environment?: Readonly<Record<string, string>>
 }
 
+/** How often other ports are tried. */
+const PORT_CHOICES = 3
+
 export class Xinetd {
   readonly #home: string
   readonly #process: ChildProcess
@@ -42,15 +45,29 @@ export class Xinetd {
   }
 
   static async start(services: readonly XinetdService[]): Promise<Xinetd> {
-    const ports = new Map<string, number>()
-    for (const { name } of services) ports.set(name, await freePort())
-    return Xinetd.#startOn(services.map((service) => section(service, ports.get(service.name) ?? 0)).join('\n'), ports)
+    return Xinetd.#startOnFree(
+      services.map(({ name }) => name),
+      (ports) => services.map((service) => section(service, ports.get(service.name) as number)).join('\n'),
+    )
   }
 
-  /** On a file that is there already, made to fit: one service, whose port is the system's choice. */
+  /** On a file that is there already, made to fit: one service. */
   static async startOn(name: string, file: (port: number) => string): Promise<Xinetd> {
-    const port = await freePort()
-    return Xinetd.#startOn(file(port), new Map([[name, port]]))
+    return Xinetd.#startOnFree([name], (ports) => file(ports.get(name) as number))
+  }
+
+  /** xinetd cannot be asked for a port of the system's choice, and serves the others when one has been taken meanwhile. */
+  static async #startOnFree(names: readonly string[], text: (ports: Map<string, number>) => string): Promise<Xinetd> {
+    for (let left = PORT_CHOICES; ; left -= 1) {
+      const free = await freePorts(names.length)
+      const ports = new Map(names.map((name, index) => [name, free[index] as number]))
+      const xinetd = await Xinetd.#startOn(text(ports), ports)
+      const available = await xinetd.#available()
+      if (available === names.length) return xinetd
+      const { log } = xinetd
+      await xinetd.stop()
+      if (left === 0) throw new Error(`xinetd serves ${available} of ${names.length}:\n${log}`)
+    }
   }
 
   static async #startOn(text: string, ports: Map<string, number>): Promise<Xinetd> {
@@ -63,12 +80,18 @@ export class Xinetd {
     const child = spawn('xinetd', words, { stdio: 'ignore', env: environment, detached: true })
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
     watchProcess(child.pid, 'xinetd')
-    const xinetd = new Xinetd(home, child, ports)
-    while (!xinetd.log.includes(`Started working: ${ports.size} available`)) {
-      if (child.exitCode !== null) throw new Error(`xinetd ended:\n${xinetd.log}`)
+    return new Xinetd(home, child, ports)
+  }
+
+  /** How many services it has begun to serve; 0 when it found none and has left. */
+  async #available(): Promise<number> {
+    for (;;) {
+      const ended = this.#process.exitCode !== null
+      const started = /Started working: (\d+) available/.exec(this.log)
+      if (started !== null) return Number(started[1])
+      if (ended) return 0
       await delay(20)
     }
-    return xinetd
   }
 
   port(name: string): number {
@@ -90,9 +113,11 @@ export class Xinetd {
 
   /** Stops xinetd; its servers end by themselves. */
   async stop(): Promise<void> {
-    const exited = once(this.#process, 'exit')
-    this.#process.kill('SIGTERM')
-    await exited
+    if (this.#process.exitCode === null) {
+      const exited = once(this.#process, 'exit')
+      this.#process.kill('SIGTERM')
+      await exited
+    }
     forgetProcess(this.pid)
     await removeGuardedDirectory(this.#home)
   }
@@ -119,13 +144,3 @@ ${Object.entries(environment)
   .join('\n')}
 }
 `
-
-/** xinetd cannot be asked for a port of the system's choice. */
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
