@@ -50,8 +50,8 @@ const logFile = (): string => join(scratch, 'agent.log')
 const pids = (): number[] => [
   ...new Set(
     readFileSync(logFile(), 'utf8')
-      .trimEnd()
       .split('\n')
+      .slice(0, -1) // what follows the last line's end is still being written
       .map((line) => (JSON.parse(line) as { pid: number }).pid),
   ),
 ]
