@@ -26,7 +26,7 @@ import { ConnectionGate, type Visitor } from './connection-gate.ts'
 import { lookForServers } from './described-servers.ts'
 import { watchExpiry } from './expiry-watch.ts'
 import { openSecurity, type Security, secure } from './secure-connection.ts'
-import { type Reception, serveSession, timeLeft } from './session.ts'
+import { type Reception, serveSession } from './session.ts'
 
 export class Agent {
   readonly #settings: Partial<AgentSettings>
@@ -174,12 +174,11 @@ export class Agent {
   }
 
   async #serve(raw: Socket, visitor: Visitor): Promise<void> {
-    if (!(await visitor.turn(this.#hurry.signal))) return
     const peer = `${visitor.address}:${raw.remotePort ?? '?'}`
     const log = this.#log.child({ peer })
     const reception = this.#reception()
     const startedMs = uptimeMs()
-    const deadlineMs = timeLeft(reception, visitor)
+    const deadlineMs = reception.requestDeadlineMs
     const channel = await secure(raw, this.#security, { deadlineMs, hurry: reception.hurry, visitor, log })
     if (channel === undefined) return
     await serveSession(channel, peer, visitor, reception, log, uptimeMs() - startedMs)

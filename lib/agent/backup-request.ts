@@ -1,7 +1,7 @@
 /**
  * A request that a backup, or binary logs, are to be made for: everything that is needed for that stands behind this file.
  *
- *     is another one running? ─▶ what the server is asked for ─▶ what it is built upon ─▶ `backup-session.ts`
+ *     its turn to log in ─▶ is another one running? ─▶ what the server is asked for ─▶ what it is built upon ─▶ `backup-session.ts`
  *                                                             └▶ `binary-logs-session.ts`
  *
  * Loaded with the first of them, or with an agent that listens.
@@ -11,21 +11,42 @@ import type { Logger } from '../log/index.ts'
 import type { AgentRequest } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
 import { serveBinaryLogs } from './binary-logs-session.ts'
+import { loginTrial } from './login-trial.ts'
 import { findOrigin } from './origin.ts'
 import type { Decision } from './policy.ts'
-import { readServerWishes, serverSideOf } from './server-wishes.ts'
+import { readServerWishes, type ServerWishes, serverSideOf } from './server-wishes.ts'
 import type { Connection, SessionContext } from './session.ts'
+
+type BackupDecision = Extract<Decision, { kind: 'backup' }>
 
 /** @throws BackupError why there is no backup, before anything was said */
 export const serveBackupRequest = async (
-  connection: Connection,
-  decision: Extract<Decision, { kind: 'backup' | 'binary-logs' }>,
+  arrived: Connection,
+  decision: BackupDecision | Extract<Decision, { kind: 'binary-logs' }>,
   request: AgentRequest,
   context: SessionContext,
   log: Logger,
 ): Promise<void> => {
+  const login = loginTrial(arrived.visitor, { ...decision, instance: context.name })
+  if (login !== undefined && !(await login.turn(context.hurry))) return
+  const connection = { ...arrived, login }
   const wishes = readServerWishes(request)
-  if (decision.kind === 'binary-logs') return await serveBinaryLogs(connection, decision, wishes, context, log)
+  try {
+    if (decision.kind === 'binary-logs') await serveBinaryLogs(connection, decision, wishes, context, log)
+    else await serveOfPages(connection, decision, wishes, context, log)
+  } catch (error) {
+    login?.failedBy(error)
+    throw error
+  }
+}
+
+const serveOfPages = async (
+  connection: Connection,
+  decision: BackupDecision,
+  wishes: ServerWishes,
+  context: SessionContext,
+  log: Logger,
+): Promise<void> => {
   // First of all: who is told "busy" has tried no login, and learns nothing of one.
   const lease = context.admission.admit(decision.sid)
   try {

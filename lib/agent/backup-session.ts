@@ -32,8 +32,8 @@ import {
 } from '../protocol/index.ts'
 import type { Visitor } from './connection-gate.ts'
 import { completeFrame, failedFrame, framedStream } from './framed-stream.ts'
-import { isWrongLogin } from './login-penalties.ts'
 import { uniformRefusal } from './login-refusal.ts'
+import type { LoginTrial } from './login-trial.ts'
 import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { type Patience, resetWhenArrived, untilArrived, type Wire } from './reset.ts'
@@ -82,6 +82,7 @@ class BackupSession {
   readonly #raw: Socket
   readonly #gone: AbortSignal
   readonly #visitor: Visitor
+  readonly #login: LoginTrial | undefined
   readonly #decision: StreamDecision
   readonly #context: SessionContext
   readonly #log: Logger
@@ -91,7 +92,7 @@ class BackupSession {
   #told: Told = 'nothing'
 
   constructor(
-    { socket, raw, gone, peer, visitor }: Connection,
+    { socket, raw, gone, peer, visitor, login }: Connection,
     decision: StreamDecision,
     context: SessionContext,
     log: Logger,
@@ -102,6 +103,7 @@ class BackupSession {
     this.#raw = raw
     this.#gone = gone
     this.#visitor = visitor
+    this.#login = login
     this.#decision = decision
     this.#context = context
     this.#log = log
@@ -167,11 +169,11 @@ class BackupSession {
         this.#told = 'accepted'
       }
       await job.start()
-      if (this.#context.loginRequired) this.#visitor.loggedIn()
+      this.#login?.wasRight()
       if (this.#decision.encoding === 'framed') await this.#sendFrames()
       else await this.#sendPlain()
     } catch (thrown) {
-      if (isWrongLogin(thrown, this.#decision)) this.#visitor.failedLogin()
+      this.#login?.failedBy(thrown)
       // In the history as well: who may ask for it there was not told more.
       const error = uniformRefusal(thrown, this.#decision)
       await job.fail(error)

@@ -2,7 +2,6 @@
  * Who is let in, and who has to leave for it. Every connection of an agent passes here first.
  *
  *     accepted ─┬▶ all places, or all of its source, serve requests      dropped
- *               ├▶ too many of its source wait after wrong logins        dropped
  *               └▶ a stranger ─▶ known ─▶ answered, a stranger again     a Visitor
  *                  └── too many? the oldest of the source with the most is sent away: crowds.ts
  *
@@ -43,7 +42,10 @@ const REAL: GateSurroundings = { nowMs: uptimeMs, soon: (call) => void setImmedi
 export class ConnectionGate {
   readonly #surroundings: GateSurroundings
   readonly #log: DoorLog
-  readonly #penalties = new LoginPenalties()
+  /** Of those who have shown nothing by which they are known: by source. */
+  readonly #denials = new LoginPenalties()
+  /** Of tries at accounts of the database: by source and account. */
+  readonly #logins = new LoginPenalties()
   readonly #sources = new Map<string, Source>()
   #limits: ConnectionLimits = DEFAULT_CONNECTIONS
   readonly #strangers = new Crowds<Guest>()
@@ -89,11 +91,9 @@ export class ConnectionGate {
     if (this.#all - this.#strangers.size >= this.#limits.all || source.known >= this.#limits.perSource) {
       return this.#refuse(raw, 'full', name)
     }
-    const waitMs = this.#penalties.turn(name, this.#surroundings.nowMs())
-    if (waitMs === undefined) return this.#refuse(raw, 'penalised', name)
     this.#arrivals += 1
     this.#newestRound = this.#round
-    const guest = new Guest(raw, source, { order: this.#arrivals, round: this.#round, waitMs }, this.#desk)
+    const guest = new Guest(raw, source, { order: this.#arrivals, round: this.#round }, this.#desk)
     this.#sources.set(name, source)
     this.#strangers.join(source, guest)
     this.#all += 1
@@ -126,8 +126,20 @@ export class ConnectionGate {
       if (guest.unreadBytes > 0) this.#limitUnread(guest)
       if (this.#isOver) this.#trimSoon()
     },
-    hasFailed: ({ source }) => this.#penalties.failed(source.name, this.#surroundings.nowMs()),
-    hasLoggedIn: ({ source }) => this.#penalties.forgive(source.name),
+    isDenied: (guest) => {
+      const { name } = guest.source
+      const nowMs = this.#surroundings.nowMs()
+      this.#denials.failed(name, nowMs)
+      const waitMs = this.#denials.turn(name, nowMs)
+      if (waitMs === undefined) this.#sendAway(guest, 'penalised')
+      return waitMs
+    },
+    triesLogin: ({ source }, account) => this.#logins.turn(`${source.name} ${account}`, this.#surroundings.nowMs()),
+    hasTriedLogin: ({ source }, account, isRight) => {
+      const key = `${source.name} ${account}`
+      if (isRight) this.#logins.forgive(key)
+      else this.#logins.failed(key, this.#surroundings.nowMs())
+    },
     mayLog: (guest, what) => this.#log.mayWrite(what, !guest.isStranger),
   }
 
@@ -149,8 +161,8 @@ export class ConnectionGate {
     this.#large.delete(source)
   }
 
-  #evict(guest: Guest): void {
-    this.#log.dropped('evicted', guest.source.name)
+  #sendAway(guest: Guest, reason: DropReason): void {
+    this.#log.dropped(reason, guest.source.name)
     this.#forget(guest)
     guest.sendAway()
   }
@@ -189,14 +201,14 @@ export class ConnectionGate {
       while (this.#excessOf(source) > 0) {
         const oldest = oldestOf(source)
         if (oldest === undefined || !mayGo(oldest)) break
-        this.#evict(oldest)
+        this.#sendAway(oldest, 'evicted')
       }
       if (this.#excessOf(source) <= 0) this.#large.delete(source)
     }
     while (this.#excess > 0) {
       const guest = this.#strangers.next(mayGo)
       if (guest === undefined) break
-      this.#evict(guest)
+      this.#sendAway(guest, 'evicted')
     }
   }
 
@@ -208,7 +220,7 @@ export class ConnectionGate {
     for (const guest of unread) {
       if (bytes <= MAX_UNREAD_BYTES) return
       bytes -= guest.unreadBytes
-      this.#evict(guest)
+      this.#sendAway(guest, 'evicted')
     }
   }
 }

@@ -17,7 +17,7 @@ export type DropReason =
   | 'evicted'
   /** All places, or all of its source, were taken by requests that are being served. */
   | 'full'
-  /** Too many of its source wait for their turn after wrong logins. */
+  /** It has shown nothing by which it is known, and too many such of its source wait to be told so. */
   | 'penalised'
 
 const FIRST_MS = 1000

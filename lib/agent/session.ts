@@ -24,9 +24,9 @@ import { chooseInstance, meansServer } from './choose-instance.ts'
 import type { Visitor } from './connection-gate.ts'
 import { DECIDE_NOTHING } from './ignored-keys.ts'
 import type { Instance, Instances } from './instance.ts'
-import { isWrongLogin } from './login-penalties.ts'
 import { monitorBlocks } from './monitor.ts'
 import { type TriedLogin, uniformRefusal } from './login-refusal.ts'
+import type { LoginTrial } from './login-trial.ts'
 import { decide } from './policy.ts'
 import { answerQuestion, pong } from './questions.ts'
 import { receiveRequest } from './receive-request.ts'
@@ -89,12 +89,14 @@ export interface Connection extends Channel {
   /** `192.0.2.7:51234` */
   readonly peer: string
   readonly visitor: Visitor
+  /** The client's own login at the database, where it has one to try. */
+  readonly login?: LoginTrial | undefined
 }
 
 /**
  * Serves one connection to its end.
  *
- * @param elapsedMs how much of the time for its request is over, besides what it had to wait for its turn
+ * @param elapsedMs how much of the time for its request is over
  */
 export const serveSession = async (
   channel: Channel,
@@ -114,8 +116,8 @@ export const serveSession = async (
   let sid: string | undefined
   let login: TriedLogin = {}
   try {
-    const leftMs = timeLeft(reception, visitor) - elapsedMs
-    const { version, block } = await receiveRequest(socket, reception.requestDeadlineMs, reception.hurry, leftMs)
+    const { requestDeadlineMs, hurry } = reception
+    const { version, block } = await receiveRequest(socket, requestDeadlineMs, hurry, requestDeadlineMs - elapsedMs)
     visitor.heard()
     socket.resume() // nothing more is expected, but a reset is only noticed by who reads
     const { token, rest } = takeToken(block)
@@ -131,7 +133,6 @@ export const serveSession = async (
     const agent = await reception.open()
     const grant = await grantFor({ request, token }, { address: visitor.address, certificateNames }, agent)
     visitor.known()
-    if (grant.caller?.tokenName !== undefined) visitor.loggedIn()
     noteCaller(grant, log)
     const context = { ...agent, ...(meansServer(request) ? chooseInstance(request.pairs, agent.instances) : {}), grant }
     if (meansServer(request)) noteIgnored(request, context.hostLogin, log)
@@ -156,7 +157,7 @@ export const serveSession = async (
       }
     }
   } catch (error) {
-    if (isWrongLogin(error, login)) visitor.failedLogin()
+    if (isDenied(error) && !(await visitor.deniedTurn(reception.hurry))) return
     if (!(error instanceof BackupError)) log.error({ err: error, sid }, 'bug in a session')
     else if (visitor.mayLog(error.code)) {
       log.warn({ code: error.code, facts: error.facts, sid }, `refused: ${error.message}`)
@@ -176,12 +177,7 @@ const grantFor = async (asked: Asked, channel: CallerChannel, { access, grant }:
   return await authorise(asked, channel, access)
 }
 
-/** How long a request may take yet: the time counts from the first moment of the connection, which may have had to wait. */
-export const timeLeft = ({ requestDeadlineMs }: Pick<Reception, 'requestDeadlineMs'>, { waitedMs }: Visitor): number =>
-  Math.max(requestDeadlineMs - waitedMs, LEAST_REQUEST_MS)
-
-/** Who had to wait for its turn has its request in the socket already. */
-const LEAST_REQUEST_MS = 1000
+const isDenied = (error: unknown): boolean => error instanceof BackupError && error.code === 'AGENT_ACCESS_DENIED'
 
 /** Which jobs a caller may hear of. */
 export const seenBy =

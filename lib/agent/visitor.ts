@@ -15,24 +15,23 @@ import type { Crowd, Waiting } from './crowds.ts'
 export interface Visitor {
   /** Of the peer, as Node calls it. */
   readonly address: string
-  /** How long it waited for its turn, milliseconds of its time for the request. */
-  readonly waitedMs: number
   /** It was sent away, and its session need not tell anybody. */
   readonly isDropped: boolean
-  /**
-   * Resolves when it may be served; with false when it has left meanwhile, or was sent away.
-   *
-   * @param hurry ends the waiting
-   */
-  turn(hurry: AbortSignal): Promise<boolean>
   /** Its request is whole and is being looked at: it stays meanwhile, whoever it is. */
   heard(): void
   /** Its request is whole and it may ask this: it is not a stranger any more. */
   known(): void
-  /** A token, or a login at the database, was wrong. */
-  failedLogin(): void
-  /** A login was proven right. */
-  loggedIn(): void
+  /**
+   * It has shown nothing by which it is known: counts that, and waits until it is its turn to be told.
+   *
+   * @param hurry ends the waiting
+   * @returns false when it has left meanwhile, or was sent away
+   */
+  deniedTurn(hurry: AbortSignal): Promise<boolean>
+  /** Waits, as a stranger, until a login at this account of the database may be tried. See `login-trial.ts`. */
+  loginTurn(account: string, hurry: AbortSignal): Promise<Turn>
+  /** What came of it. */
+  loginWas(account: string, isRight: boolean): void
   /**
    * It has its answer, or the last bytes of it are on their way: nothing is owed to it.
    *
@@ -43,6 +42,9 @@ export interface Visitor {
   mayLog(what: string): boolean
 }
 
+/** How waiting for a turn has ended: it has come, too many wait for theirs, or the client is gone. */
+export type Turn = 'come' | 'refused' | 'gone'
+
 /** What an answer leaves by. */
 export type Outlet = Pick<Socket, 'writableLength' | 'writableEnded' | 'destroy'>
 
@@ -50,15 +52,17 @@ export type Outlet = Pick<Socket, 'writableLength' | 'writableEnded' | 'destroy'
 export interface Desk {
   isKnown(guest: Guest): void
   isAnswered(guest: Guest): void
-  hasFailed(guest: Guest): void
-  hasLoggedIn(guest: Guest): void
+  /** Milliseconds until it is to be told so. @returns undefined when it has been dropped */
+  isDenied(guest: Guest): number | undefined
+  /** Milliseconds until its turn. @returns undefined when too many wait for theirs */
+  triesLogin(guest: Guest, account: string): number | undefined
+  hasTriedLogin(guest: Guest, account: string, isRight: boolean): void
   mayLog(guest: Guest, what: string): boolean
 }
 
 export interface Arrival extends Waiting {
   /** Of looking at all who wait; who came in this one was not listened to yet. */
   readonly round: number
-  readonly waitMs: number
 }
 
 /** What there is of one source. */
@@ -79,7 +83,6 @@ export class Guest implements Visitor, Waiting {
   readonly source: Source
   readonly order: number
   readonly round: number
-  readonly waitedMs: number
   /** It has left, or was sent away: the gate counts it no more. */
   isOver = false
   isDropped = false
@@ -89,14 +92,13 @@ export class Guest implements Visitor, Waiting {
   readonly #desk: Desk
   #outlet: Outlet
 
-  constructor(raw: Socket, source: Source, { order, round, waitMs }: Arrival, desk: Desk) {
+  constructor(raw: Socket, source: Source, { order, round }: Arrival, desk: Desk) {
     this.#raw = raw
     this.#outlet = raw
     this.address = raw.remoteAddress ?? '?'
     this.source = source
     this.order = order
     this.round = round
-    this.waitedMs = waitMs
     this.#desk = desk
   }
 
@@ -109,21 +111,6 @@ export class Guest implements Visitor, Waiting {
     return this.#outlet.writableLength
   }
 
-  turn(hurry: AbortSignal): Promise<boolean> {
-    if (this.waitedMs === 0 || this.isOver || hurry.aborted) return Promise.resolve(!this.isOver)
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        clearTimeout(timer)
-        this.#raw.off('close', settle)
-        hurry.removeEventListener('abort', settle)
-        resolve(!this.isOver && !this.#raw.destroyed)
-      }
-      const timer = setTimeout(settle, this.waitedMs)
-      this.#raw.once('close', settle)
-      hurry.addEventListener('abort', settle)
-    })
-  }
-
   heard(): void {
     this.isHeard = true
   }
@@ -132,12 +119,46 @@ export class Guest implements Visitor, Waiting {
     this.#desk.isKnown(this)
   }
 
-  failedLogin(): void {
-    this.#desk.hasFailed(this)
+  async deniedTurn(hurry: AbortSignal): Promise<boolean> {
+    const waitMs = this.#desk.isDenied(this)
+    return waitMs !== undefined && (await this.#waitAsStranger(waitMs, hurry))
   }
 
-  loggedIn(): void {
-    this.#desk.hasLoggedIn(this)
+  async loginTurn(account: string, hurry: AbortSignal): Promise<Turn> {
+    const waitMs = this.#desk.triesLogin(this, account)
+    if (waitMs === undefined) return 'refused'
+    if (waitMs === 0) return 'come'
+    if (!(await this.#waitAsStranger(waitMs, hurry))) return 'gone'
+    this.known()
+    return 'come'
+  }
+
+  loginWas(account: string, isRight: boolean): void {
+    this.#desk.hasTriedLogin(this, account, isRight)
+  }
+
+  /** Whoever waits leaves for others who come. */
+  async #waitAsStranger(waitMs: number, hurry: AbortSignal): Promise<boolean> {
+    this.isHeard = false
+    this.#desk.isAnswered(this)
+    await this.#untilGone(waitMs, hurry)
+    this.isHeard = true
+    return !this.isOver && !this.#raw.destroyed
+  }
+
+  #untilGone(atMostMs: number, hurry: AbortSignal): Promise<void> {
+    if (atMostMs === 0 || this.isOver || hurry.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        clearTimeout(timer)
+        this.#raw.off('close', settle)
+        hurry.removeEventListener('abort', settle)
+        resolve()
+      }
+      const timer = setTimeout(settle, atMostMs)
+      this.#raw.once('close', settle)
+      hurry.addEventListener('abort', settle)
+    })
   }
 
   left(through: Outlet = this.#outlet): void {

@@ -205,10 +205,15 @@ export const CATALOGUE = catalogue({
   },
   AGENT_NOT_ALLOWED: { exit: EXIT.refused, meaning: 'a value that the operator has not allowed clients to choose' },
   AGENT_ACCESS_DENIED: { exit: EXIT.refused, meaning: 'the client has shown nothing by which it may ask' },
+  AGENT_LOGIN_TURN: { exit: EXIT.refused, meaning: 'too many wrong logins of this user from this address' },
   AGENT_ACCESS_ROLE: { exit: EXIT.refused, meaning: 'the role of the client does not allow what it asks for' },
   AGENT_ACCESS_TOKENS: {
     exit: EXIT.usage,
     meaning: 'the file of tokens cannot be read or changed, or must not be trusted',
+  },
+  AGENT_TOKENS_WRITE: {
+    exit: EXIT.local,
+    meaning: 'the file of tokens cannot be written: the disk is full, most often',
   },
   AGENT_REQUEST_TIMEOUT: { exit: EXIT.refused, meaning: 'the request did not arrive in time' },
   AGENT_CONNECTIONS: { exit: EXIT.network, meaning: 'connections were dropped: too many at the same time' },
@@ -284,6 +289,10 @@ export const CATALOGUE = catalogue({
   CERTIFICATE_AUTHORITY: {
     exit: EXIT.local,
     meaning: 'the private certificate authority is not there or cannot be used',
+  },
+  CERTIFICATE_WRITE: {
+    exit: EXIT.local,
+    meaning: 'a certificate or key cannot be written: the disk is full, most often',
   },
   CERTIFICATE_MAKING: { exit: EXIT.engine, meaning: 'openssl is missing or could not make a certificate' },
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 
 import { ConnectionGate, type Visitor } from '../../lib/agent/connection-gate.ts'
 import { silentLogger } from '../../lib/log/index.ts'
@@ -163,7 +163,8 @@ describe('too many strangers', () => {
 
     expect(first?.visitor?.isDropped).toBe(true)
     expect(first?.visitor?.mayLog('refused')).toBe(false)
-    await expect(first?.visitor?.turn(never)).resolves.toBe(false)
+    await expect(first?.visitor?.deniedTurn(never)).resolves.toBe(false)
+    await expect(first?.visitor?.loginTurn('account', never)).resolves.toBe('come') // nobody is there to try it
   })
 })
 
@@ -230,51 +231,137 @@ test('limits that are smaller than before hold from the next one on', () => {
   expect(endsOf([...crowd, newest])).toEqual([...Array(5).fill('reset'), STAYS, STAYS])
 })
 
-describe('wrong logins', () => {
-  const wrong = (address: string, times: number): void => {
-    for (let time = 0; time < times; time += 1) {
-      const { visitor, socket } = come(address)
-      visitor?.known()
-      visitor?.failedLogin()
-      socket.destroy()
-    }
+describe('turns', () => {
+  const SOURCE = '192.0.2.1'
+
+  beforeEach(() => {
+    jest.useFakeTimers()
+    gate.use({ all: 100, perSource: 100, unknown: 50 })
+  })
+  afterEach(() => void jest.useRealTimers())
+
+  const pass = async (milliseconds: number): Promise<void> => {
+    nowMs += milliseconds
+    await jest.advanceTimersByTimeAsync(milliseconds)
   }
 
-  test('make the next ones of the source wait, then be dropped; no other source', () => {
-    wrong('192.0.2.1', 4)
+  const arrive = (address: string): { socket: FakeSocket; visitor: Visitor } => {
+    const { socket, visitor } = come(address)
+    if (visitor === undefined) throw new Error('dropped')
+    visitor.heard()
+    return { socket, visitor }
+  }
 
-    const next = [1, 2, 3, 4].map(() => come('192.0.2.1'))
-    expect(next.map(({ visitor }) => visitor?.waitedMs)).toEqual([1000, 2000, undefined, undefined])
-    expect(endsOf(next)).toEqual([STAYS, STAYS, 'reset', 'reset'])
-    expect(come('192.0.2.2').visitor?.waitedMs).toBe(0)
+  /** When each has ended, in milliseconds from now, and how. */
+  const endings = async <End>(all: readonly Promise<End>[], withinMs = 20_000): Promise<(string | undefined)[]> => {
+    const ends: (string | undefined)[] = all.map(() => undefined)
+    const begunMs = nowMs
+    for (const [index, one] of all.entries()) void one.then((end) => (ends[index] = `${nowMs - begunMs} ${end}`))
+    for (let waitedMs = 0; waitedMs <= withinMs; waitedMs += 500) await pass(500 * Math.sign(waitedMs))
+    return ends
+  }
+
+  describe('of those who show nothing by which they are known', () => {
+    const deny = (address: string): { socket: FakeSocket; told: Promise<boolean> } => {
+      const { socket, visitor } = arrive(address)
+      return { socket, told: visitor.deniedTurn(never) }
+    }
+
+    test('three are told so at once, the next ones in turn, and the others are dropped', async () => {
+      const denied = Array.from({ length: 9 }, () => deny(SOURCE))
+
+      const told = await endings(denied.map((one) => one.told))
+
+      const turns = ['0 true', '0 true', '0 true', '1000 true', '2000 true', '4000 true', '8000 true']
+      expect(told).toEqual([...turns, '0 false', '0 false'])
+      expect(denied.map(({ socket }) => socket.end)).toEqual([...Array(7).fill(STAYS), 'reset', 'reset'])
+    })
+
+    test('they delay nobody who is known, though behind the same address, and no try of a login', async () => {
+      for (let time = 0; time < 20; time += 1) deny(SOURCE)
+      const { visitor, socket } = arrive(SOURCE)
+      visitor.known()
+
+      await expect(visitor.loginTurn('account', never)).resolves.toBe('come')
+      expect(socket.end).toBe(STAYS)
+    })
+
+    test('they leave for others who come, while they wait', async () => {
+      const denied = Array.from({ length: 7 }, () => deny(SOURCE))
+      gate.use({ all: 100, perSource: 100, unknown: 6 })
+      arrive('192.0.2.2')
+      turnLoop()
+
+      expect(denied.map(({ socket }) => socket.end)).toContain('reset')
+      expect(await endings(denied.map((one) => one.told))).toContain('0 false')
+    })
+
+    test('of a source that hides behind the two ways to write its address they count together', async () => {
+      const denied = [SOURCE, `::ffff:${SOURCE}`, SOURCE, `::ffff:${SOURCE}`].map(deny)
+
+      expect((await endings(denied.map((one) => one.told))).at(-1)).toBe('1000 true')
+    })
   })
 
-  test('are forgiven with a right one', () => {
-    wrong('192.0.2.1', 3)
-    const { visitor } = come('192.0.2.1')
-    visitor?.loggedIn()
-    wrong('192.0.2.1', 3)
+  describe('of tries at an account of the database', () => {
+    const tryLogin = (address: string, account: string): Promise<string> => {
+      const { visitor } = arrive(address)
+      visitor.known()
+      return visitor.loginTurn(account, never)
+    }
+    const wrong = (address: string, account: string, times: number): void => {
+      for (let time = 0; time < times; time += 1) {
+        const { visitor, socket } = arrive(address)
+        visitor.loginWas(account, false)
+        socket.destroy()
+      }
+    }
 
-    expect(come('192.0.2.1').visitor?.waitedMs).toBe(0)
-  })
+    test('after four wrong ones the next wait, then are refused; no other account and no other source', async () => {
+      wrong(SOURCE, 'shop', 4)
 
-  test('of a source that hides behind the two ways to write its address count together', () => {
-    wrong('192.0.2.1', 2)
-    wrong('::ffff:192.0.2.1', 2)
+      const next = [1, 2, 3, 4].map(() => tryLogin(SOURCE, 'shop'))
+      const others = [tryLogin(SOURCE, 'crm'), tryLogin('192.0.2.2', 'shop')]
 
-    expect(come('192.0.2.1').visitor?.waitedMs).toBe(1000)
-  })
+      expect(await endings([...next, ...others])).toEqual([
+        '1000 come',
+        '2000 come',
+        '0 refused',
+        '0 refused',
+        '0 come',
+        '0 come',
+      ])
+    })
 
-  test('who waits and is gone is not served; who waits when the agent ends is', async () => {
-    wrong('192.0.2.1', 6)
-    const gone = come('192.0.2.1')
-    const waiting = come('192.0.2.1')
-    const hurry = new AbortController()
-    const served = [gone, waiting].map(({ visitor }) => visitor?.turn(hurry.signal))
+    test('a right one forgives those of its account, and no others', async () => {
+      wrong(SOURCE, 'shop', 4)
+      wrong(SOURCE, 'crm', 4)
+      arrive(SOURCE).visitor.loginWas('shop', true)
 
-    gone.socket.destroy()
-    hurry.abort()
+      expect(await endings([tryLogin(SOURCE, 'shop'), tryLogin(SOURCE, 'crm')])).toEqual(['0 come', '1000 come'])
+    })
 
-    await expect(Promise.all(served)).resolves.toEqual([false, true])
+    test('who waits is a stranger meanwhile, and has its place again when its turn has come', async () => {
+      wrong(SOURCE, 'shop', 4)
+      const waiting = tryLogin(SOURCE, 'shop')
+      const strangersMeanwhile = gate.counts.strangers
+
+      await endings([waiting])
+
+      expect(strangersMeanwhile).toBe(1)
+      expect(gate.counts).toEqual({ all: 1, strangers: 0 })
+    })
+
+    test('who waits and is gone is not tried; who waits when the agent ends is', async () => {
+      wrong(SOURCE, 'shop', 6)
+      const [gone, waiting] = [arrive(SOURCE), arrive(SOURCE)]
+      const hurry = new AbortController()
+      const turns = [gone, waiting].map(({ visitor }) => visitor.loginTurn('shop', hurry.signal))
+
+      gone?.socket.destroy()
+      hurry.abort()
+
+      await expect(Promise.all(turns)).resolves.toEqual(['gone', 'come'])
+    })
   })
 })

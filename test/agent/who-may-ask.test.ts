@@ -83,10 +83,13 @@ const request = (pairs: Readonly<Record<string, string>>): string => {
   const all = Object.entries(pairs).map(([key, value]) => `${key}=${value}\n`)
   return `0.77.0\n${all.length}\n${all.join('')}\n`
 }
-const answer = async (pairs: Readonly<Record<string, string>>): Promise<string> =>
-  (await converse(agent.port, request(pairs))).bytes.toString()
+const answer = async (pairs: Readonly<Record<string, string>>, from = '127.0.0.1', asked = agent): Promise<string> =>
+  (await converse(asked.port, request(pairs), { from })).bytes.toString()
 
 const history = async (): Promise<readonly JobRecord[]> => (await readHistory(inScratch('state'))).jobs
+
+/** They share an address. */
+const NEIGHBOURS = '127.0.0.9'
 
 describe('a client that shows nothing good', () => {
   test('gets one and the same answer, whatever it lacks, and nothing has happened', async () => {
@@ -104,7 +107,10 @@ describe('a client that shows nothing good', () => {
         { 'agent-token': tokens.shop.toLowerCase() },
         { 'agent-token': revoked },
         { 'agent-token': elsewhere },
-      ].map((shown) => answer({ action: 'copy from', instance: 'shop', sid: 'no', ...shown })),
+      ].map((shown, at) =>
+        // Each from another address: after three the next ones wait.
+        answer({ action: 'copy from', instance: 'shop', sid: 'no', ...shown }, `127.0.0.${10 + at}`),
+      ),
     )
 
     expect(new Set(answers).size).toBe(1)
@@ -119,6 +125,23 @@ describe('a client that shows nothing good', () => {
         'the role is not for this address',
       ]),
     )
+  })
+
+  test('waits for its answer when it has asked often, and nobody behind the same address waits with it', async () => {
+    const own = await AgentProcess.start(['--config', inScratch('agent.toml')]) // the log has so many lines for strangers
+    let told = 0
+    const asked = Array.from({ length: 8 }, async () => {
+      await answer({ action: 'status', 'agent-token': tokens.shop.toLowerCase() }, NEIGHBOURS, own)
+      told += 1
+    })
+    await own.logged(({ code, penalised }) => code === 'AGENT_CONNECTIONS' && penalised === 1)
+
+    const good = await answer({ action: 'status', 'agent-token': tokens.shop }, NEIGHBOURS, own)
+
+    expect(good).toMatch(/^READY\n/)
+    expect(told).toBeLessThan(asked.length)
+    await Promise.all(asked)
+    await own.stop()
   })
 
   test('may ping', async () => {

@@ -178,7 +178,7 @@ const WRONG = 6
 const GUESSERS = 40
 const GUESS_MS = 20_000
 
-/** Wrong logins from one address: few of many are tried, the others dropped, and another address is not delayed. */
+/** Wrong logins from one address: few of many are tried, the others turned away, and another user there is not delayed. */
 const wrongLogins = async (bench: Bench, tested: TestedServer): Promise<void> => {
   const { tally, quick } = bench
   await withAgent(bench, tested, [], async (agent) => {
@@ -210,14 +210,14 @@ const wrongLogins = async (bench: Bench, tested: TestedServer): Promise<void> =>
     const most = (untilMs <= performance.now() && !quick ? GUESS_MS / 4000 : 0) + 10
     const tried = (heard.get('refused') ?? 0) + (heard.get('busy') ?? 0)
     tally.expect(tried <= most, `wrong logins: ${tried} connections were let in (${shown(heard)})`)
-    tally.expect((heard.get('dropped') ?? 0) > tried, `wrong logins: ${shown(heard)}`)
+    tally.expect((heard.get('turned away') ?? 0) > tried, `wrong logins: ${shown(heard)}`)
     tally.note(
       `${GUESSERS} clients with a wrong password from one address, after ${WRONG} wrong logins: ${shown(heard)}`,
     )
   })
 }
 
-type Heard = 'refused' | 'busy' | 'dropped'
+type Heard = 'refused' | 'busy' | 'turned away' | 'dropped'
 
 const shown = (heard: ReadonlyMap<Heard, number>): string =>
   [...heard].map(([answer, count]) => `${count} ${answer}`).join(', ')
@@ -231,7 +231,9 @@ const wrongLogin = async (agent: AgentProcess, { login }: TestedServer): Promise
   })
   if (!stranger.socket.destroyed) stranger.socket.write(backupRequest(login.user, 'not this one'))
   await stranger.closed
-  return said.includes('ENGINE_LOGIN') ? 'refused' : said === '' ? 'dropped' : 'busy'
+  if (said.includes('ENGINE_LOGIN')) return 'refused'
+  if (said.includes('AGENT_LOGIN_TURN')) return 'turned away'
+  return said === '' ? 'dropped' : 'busy'
 }
 
 /** Whoever is let in and says too little is closed after ten seconds, a byte a second or not. */

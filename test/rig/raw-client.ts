@@ -23,8 +23,9 @@ export interface RawClient {
   ended(): Promise<Conversation>
 }
 
-export const rawClient = async (port: number, host = '127.0.0.1'): Promise<RawClient> => {
-  const socket = connect({ host, port, allowHalfOpen: true })
+/** @param from an address of this host that it comes from, in place of the usual one */
+export const rawClient = async (port: number, host = '127.0.0.1', from?: string): Promise<RawClient> => {
+  const socket = connect({ host, port, allowHalfOpen: true, ...(from === undefined ? {} : { localAddress: from }) })
   await once(socket, 'connect')
   const chunks: Buffer[] = []
   let length = 0
@@ -77,9 +78,9 @@ export const rawClient = async (port: number, host = '127.0.0.1'): Promise<RawCl
 export const converse = async (
   port: number,
   request: string | Buffer,
-  { halfClose = false }: { halfClose?: boolean } = {},
+  { halfClose = false, from }: { halfClose?: boolean; from?: string } = {},
 ): Promise<Conversation> => {
-  const client = await rawClient(port)
+  const client = await rawClient(port, '127.0.0.1', from)
   client.socket.write(request)
   if (halfClose) client.socket.end()
   return client.ended()
