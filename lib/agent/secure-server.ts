@@ -62,6 +62,7 @@ export class SecureServer {
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     })
     this.#server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = true
       socket.on('error', () => undefined) // until its session listens; what it was is seen by whoever uses it
       this.#waiting.get(endsOf(socket))?.resolve(socket)
     })
@@ -80,6 +81,9 @@ export class SecureServer {
       const socket = await new Promise<TLSSocket>((resolve, reject) => {
         onClose = (): void => reject(new Error('the client closed the connection'))
         raw.once('close', onClose)
+        // A session goes on when its client has said all it has to say; in a handshake that is the end. Node's TLS
+        // socket takes the setting over when it is made.
+        raw.allowHalfOpen = false
         this.#waiting.set(key, { resolve, reject })
         this.#server.emit('connection', raw)
       })

@@ -164,6 +164,15 @@ describe('a handshake', () => {
     expect(await askedBy["Python's ssl"]?.(open.port, PING)).toMatch(/^READY/)
   })
 
+  test('that its client ends is over then, and not at its deadline', async () => {
+    const client = await rawClient(closed.port)
+    client.socket.end(Buffer.of(0x16, 3, 1, 0, 5))
+
+    await client.ended()
+
+    await closed.logged((line) => line['code'] === 'AGENT_TLS_HANDSHAKE')
+  })
+
   test('that went well does not prolong the deadline of the request', async () => {
     const { bytes, ended } = await tlsReader({ port: open.port, request: '0.77.0\n1\n', ca }).ended()
 
