@@ -11,14 +11,15 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 
 import { runOpenssl } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { factsOf, readCertificates } from './certificate-facts.ts'
 import { daysLeft } from './expiry.ts'
-import { readAuthorities } from './identity.ts'
+import { type IdentityFiles, readAuthorities, readIdentity } from './identity.ts'
 
 export const AUTHORITY_DAYS = 3650
 /** What many programs accept at most of a certificate that is shown. */
@@ -30,6 +31,8 @@ export interface MadeCertificate {
   readonly names: readonly string[]
   /** ISO 8601. */
   readonly until: string
+  /** It was to be valid for longer than the authority is. */
+  readonly isShortened: boolean
 }
 
 const KEY_WORDS = ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']
@@ -66,7 +69,7 @@ export const makeCertificate = async (
   const alternatives = names.map(alternativeName)
   await checkHome(home)
   const [authority, key] = [join(home, 'ca.crt'), join(home, 'ca.key')]
-  const left = await authorityDays(home, authority, nowMs)
+  const left = await authorityDays(home, { certificate: authority, key }, nowMs)
   const [first = ''] = names
   const extensions = [
     'basicConstraints = critical, CA:FALSE',
@@ -78,7 +81,8 @@ export const makeCertificate = async (
   // None outlives the one who signs it.
   const words = ['-CA', authority, '-CAkey', key, '-days', `${Math.min(days, left)}`]
   const file = `${kind}-${first.replace(/[^A-Za-z0-9._-]/g, '_')}`
-  return makePair(home, file, names, requestText(first.length > MAX_COMMON_NAME ? kind : first, extensions), words)
+  const request = requestText(first.length > MAX_COMMON_NAME ? kind : first, extensions)
+  return { ...(await makePair(home, file, names, request, words)), isShortened: days > left }
 }
 
 /** Source: RFC 5280, appendix A.1, ub-common-name. */
@@ -109,6 +113,8 @@ const makePair = async (
     try {
       await handle.writeFile(text)
       await handle.sync()
+    } catch (cause) {
+      throw notWritten(path, cause)
     } finally {
       await handle.close()
     }
@@ -123,7 +129,7 @@ const makePair = async (
       throw new BackupError('CERTIFICATE_MAKING', 'openssl req ended well, and without a certificate')
     await unlink(certificate)
     await put(certificate, 0o644, pem)
-    return { certificate, key, names, until: new Date(factsOf(own).untilMs).toISOString() }
+    return { certificate, key, names, until: new Date(factsOf(own).untilMs).toISOString(), isShortened: false }
   } catch (error) {
     for (const path of new Set(made)) await unlink(path).catch(() => undefined)
     throw error
@@ -137,10 +143,13 @@ const withFile = async <Result>(
   use: (descriptor: number) => Promise<Result>,
 ): Promise<Result> => {
   const path = join(home, `.request-${randomUUID()}`)
-  const file = await open(path, 'wx+', 0o600)
+  const failed = (cause: unknown): never => {
+    throw notWritten(path, cause)
+  }
+  const file = await open(path, 'wx+', 0o600).catch(failed)
   try {
     await unlink(path)
-    await file.writeFile(content)
+    await file.writeFile(content).catch(failed)
     return await use(file.fd)
   } finally {
     await file.close()
@@ -153,15 +162,26 @@ const create = async (path: string, mode: number): Promise<FileHandle> => {
     return await open(path, 'wx', mode) // exclusive: neither a file nor a link is followed or written over
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw notWritten(path, cause)
     if (code !== 'EEXIST') throw unusable(path, `it cannot be made: ${code}`, 'name a directory of your own', cause)
+    const isCut = await isEmpty(path)
     throw new BackupError(
       'CERTIFICATE_EXISTS',
-      `expected no file ${path}, found one`,
+      `expected no file ${path}, found ${isCut ? 'an empty one' : 'one'}`,
       { path },
-      { cause, hint: 'nothing is overwritten: move it away, or name another directory' },
+      {
+        cause,
+        hint: isCut ? cutShort(path) : 'nothing is overwritten: move it away, or name another directory',
+      },
     )
   }
 }
+
+/** Its name is taken first, and filled last. */
+const isEmpty = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined))?.size === 0
+
+const cutShort = (certificate: string): string =>
+  `left by one who was killed while making it: rm -f ${certificate} ${certificate.replace(/\.crt$/, '.key')}, and make it again`
 
 /** Whoever can write there can put another key in the place of one. */
 const checkHome = async (home: string): Promise<void> => {
@@ -175,20 +195,41 @@ const checkHome = async (home: string): Promise<void> => {
   if ((mode & 0o022) !== 0) throw unusable(home, 'others than its owner may write there', `chmod 0700 ${home}`)
 }
 
+const NO_KEY = 'sign where the authority was made, and its key is; who has lost it makes another authority'
 const FIRST = 'make the authority first: backup-agent certificates ca DIR'
 
-const authorityDays = async (home: string, path: string, nowMs: number): Promise<number> => {
-  const { certificates } = await readAuthorities(path, 'client').catch((cause: unknown) => {
-    throw unusable(home, cause instanceof BackupError ? cause.message : String(cause), FIRST, cause)
+/** How long it can sign yet. Its key must be one that nobody else could read, and its own. */
+const authorityDays = async (home: string, { certificate, key }: IdentityFiles, nowMs: number): Promise<number> => {
+  const { certificates } = await readAuthorities(certificate, 'client').catch(async (cause: unknown) => {
+    if (!(cause instanceof BackupError)) throw cause
+    throw unusable(home, cause.message, (await isEmpty(certificate)) ? cutShort(certificate) : FIRST, cause)
   })
   const [own] = certificates
   const left = own === undefined ? 0 : daysLeft(factsOf(own), nowMs)
-  if (left > 0) return left
-  throw unusable(home, `its authority ${path} has expired`, 'make another one in another directory')
+  if (left <= 0)
+    throw unusable(home, `its authority ${certificate} has expired`, 'make another one in another directory')
+  await readIdentity({ certificate, key }, 'agent', nowMs).catch(async (cause: unknown) => {
+    if (!(cause instanceof BackupError)) throw cause
+    const isMissing = (await lstat(key).catch(() => undefined)) === undefined
+    throw unusable(home, cause.message, isMissing ? NO_KEY : (cause.hint ?? FIRST), cause)
+  })
+  return left
 }
 
 const unusable = (path: string, problem: string, hint: string, cause?: unknown): BackupError =>
   new BackupError('CERTIFICATE_AUTHORITY', `${path} cannot be used: ${problem}`, { path }, { cause, hint })
+
+const notWritten = (path: string, cause: unknown): BackupError => {
+  const { code = 'unknown error' } = cause as NodeJS.ErrnoException
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  const hint = isFull ? 'free some space, and make it again' : 'name a directory that can be written to'
+  return new BackupError(
+    'CERTIFICATE_WRITE',
+    `${path} cannot be written: ${code}`,
+    { path, errno: code },
+    { cause, hint },
+  )
+}
 
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
 const DNS_NAME = new RegExp(String.raw`^(?:\*\.)?${LABEL}(?:\.${LABEL})*$`)
@@ -205,7 +246,5 @@ const alternativeName = (name: string): string => {
   )
 }
 
-const isAddress = (text: string): boolean =>
-  text.includes(':')
-    ? /^[0-9a-f:.]+$/i.test(text) && URL.canParse(`http://[${text}]`)
-    : /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) && text.split('.').every((part) => Number(part) <= 255)
+/** Not one with a zone: that is only known on the host that has it. */
+const isAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%')

@@ -12,7 +12,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
-import { laxWay } from '../trust/index.ts'
+import { laxOwner, laxWay, laxWriters, ourselves, shownMode } from '../trust/index.ts'
 
 /** Whose file it is: it decides how a failure is called. */
 export type Side = 'agent' | 'client'
@@ -28,7 +28,6 @@ export interface WantedFile {
 /** All authorities that a system trusts are 250 kB. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024
 const OPEN_TO_OTHERS = 0o077
-const WRITABLE_FOR_OTHERS = 0o022
 const WRITABLE_FOR_EVERYBODY = 0o002
 
 /** @throws BackupError `AGENT_TLS_FILE`, `CLIENT_TLS_FILE` */
@@ -41,7 +40,7 @@ export const readTrustedFile = async (wanted: WantedFile): Promise<string> => {
     file = await open(path, O_RDONLY | O_NONBLOCK | (isSecret ? O_NOFOLLOW : 0))
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
-    throw refused(wanted, WHY[code] ?? code, HOW[code] ?? 'name a file that this user may read', cause)
+    throw refused(wanted, WHY[code] ?? code, howTo(code, path), cause)
   }
   try {
     await checkTrust(file, wanted)
@@ -56,29 +55,25 @@ const WHY: Readonly<Record<string, string>> = {
   EACCES: 'this user may not read it',
   ELOOP: 'it is a symbolic link',
 }
-const HOW: Readonly<Record<string, string>> = {
-  EACCES: 'give it to the user of the agent: install -m 0400 -o USER FILE DIR',
-  ELOOP: 'name the file that it leads to, or a copy: install -m 0400 -o USER FILE DIR',
+const howTo = (code: string, path: string): string => {
+  const copy = `install -m 0400 -o ${ourselves().uid} ${path} DIR`
+  if (code === 'EACCES') return `give this user a copy of its own: ${copy}`
+  return code === 'ELOOP' ? `name the file that it leads to, or a copy: ${copy}` : 'name a file that this user may read'
 }
 
 const checkTrust = async (file: FileHandle, wanted: WantedFile): Promise<void> => {
   const { path, side, isSecret = false } = wanted
   const found = await file.stat()
-  const { uid, mode, size } = found
-  const ourselves = process.geteuid?.() ?? 0
-  const shown = (mode & 0o777).toString(8).padStart(4, '0')
+  const { mode, size } = found
   if (!found.isFile()) throw refused(wanted, 'it is not a file', 'name a file')
-  if (uid !== 0 && uid !== ourselves && (isSecret || side === 'agent')) {
-    throw refused(wanted, `it belongs to user ${uid}, expected root or ${ourselves}`, `chown ${ourselves} ${path}`)
-  }
   if (isSecret && (mode & OPEN_TO_OTHERS) !== 0) {
-    throw refused(wanted, `it is open to others than its owner (mode ${shown})`, `chmod 0400 ${path}`)
+    throw refused(wanted, `it is open to others than its owner (mode ${shownMode(mode)})`, `chmod 0400 ${path}`)
   }
-  if ((mode & (side === 'agent' ? WRITABLE_FOR_OTHERS : WRITABLE_FOR_EVERYBODY)) !== 0) {
-    throw refused(wanted, `others than its owner may write to it (mode ${shown})`, `chmod go-w ${path}`)
-  }
-  const way = side === 'agent' ? await laxWay(path) : undefined
-  if (way !== undefined) throw refused(wanted, way.problem, way.command)
+  const isClients = side === 'client'
+  const owner = isClients && !isSecret ? undefined : laxOwner(found, path)
+  const writers = isClients && (mode & WRITABLE_FOR_EVERYBODY) === 0 ? undefined : laxWriters(found, path)
+  const lax = owner ?? writers ?? (isClients ? undefined : await laxWay(path))
+  if (lax !== undefined) throw refused(wanted, lax.problem, lax.command)
   if (size > MAX_FILE_BYTES) throw refused(wanted, `it is larger than ${MAX_FILE_BYTES} bytes`, 'name a PEM file')
 }
 

@@ -104,7 +104,7 @@ const report = (
         ['made', made.certificate],
         ['key', made.key],
         ['names', made.names.join(', ')],
-        ['until', made.until.slice(0, 10)],
+        ['until', `${made.until.slice(0, 10)}${made.isShortened ? ', as long as the authority' : ''}`],
       ])}\n${after(made)}`,
   })
 

@@ -139,7 +139,7 @@ describe('refused is', () => {
       'a certificate that others may write to',
       certificate((path) => chmodSync(path, 0o664)),
       'AGENT_TLS_FILE',
-      /others than its owner may write to it \(mode 0664\)/,
+      /its group may write to it \(mode 0664\)/,
       /chmod go-w/,
     ],
     [

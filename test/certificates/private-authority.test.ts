@@ -1,7 +1,17 @@
 /** A private authority: what OpenSSL says of it, and a backup with it on both sides. */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -129,6 +139,8 @@ describe('refused is', () => {
     ['a path', '../db1', 'CLI_USAGE'],
     ['an option', '-config', 'CLI_USAGE'],
     ['half an address', '300.1.2.3', 'CLI_USAGE'],
+    ['an address that programs read differently', '010.0.0.1', 'CLI_USAGE'],
+    ['an address that only this host understands', 'fe80::1%eth0', 'CLI_USAGE'],
     ['nothing', '', 'CLI_USAGE'],
   ])('%s', async (_, name, code) => {
     await expect(makeCertificate(fleet, { kind: 'server', names: [name], days: 1 }, Date.now())).rejects.toMatchObject({
@@ -150,6 +162,66 @@ describe('refused is', () => {
     await expect(makeAuthority(lax, 1, Date.now())).rejects.toMatchObject({ code: 'CERTIFICATE_AUTHORITY' })
   })
 
+  /** A fleet of its own, whose authority somebody has changed. */
+  const changed = async (name: string, change: (home: string) => void): Promise<Promise<unknown>> => {
+    const home = join(scratch, name)
+    await makeAuthority(home, 10, Date.now())
+    change(home)
+    return makeCertificate(home, { kind: 'client', names: ['one'], days: 1 }, Date.now()).catch((error) => error)
+  }
+
+  test.each<[string, (home: string) => void, RegExp, RegExp]>([
+    ['open-key', (home) => chmodSync(join(home, 'ca.key'), 0o644), /ca\.key.*open to others.*0644/, /^chmod 0400 /],
+    [
+      'no-key',
+      (home) => rmSync(join(home, 'ca.key')),
+      /ca\.key.*there is no such file/,
+      /^sign where the authority was made/,
+    ],
+    [
+      'foreign-key',
+      (home) => writeFileSync(join(home, 'ca.key'), readFileSync(join(fleet, 'ca.key'))),
+      /ca\.key does not belong to the certificate .*ca\.crt/,
+      /is one of the two files old/,
+    ],
+    [
+      'cut-short',
+      (home) => truncateSync(join(home, 'ca.crt')),
+      /holds no certificate/,
+      /was killed.*: rm -f .*ca\.key/,
+    ],
+  ])('an authority that cannot sign: %s', async (name, change, problem, hint) => {
+    const error = await changed(name, change)
+
+    expect(error).toMatchObject({
+      code: 'CERTIFICATE_AUTHORITY',
+      message: expect.stringMatching(problem),
+      hint: expect.stringMatching(hint),
+    })
+  })
+
+  test('an authority of which nothing but the names is there: they may be removed', async () => {
+    const home = join(scratch, 'killed')
+    mkdirSync(home, { mode: 0o700 })
+    writeFileSync(join(home, 'ca.crt'), '')
+
+    await expect(makeAuthority(home, 10, Date.now())).rejects.toMatchObject({
+      code: 'CERTIFICATE_EXISTS',
+      hint: expect.stringMatching(/was killed.*: rm -f .*ca\.crt .*ca\.key, and make it again/),
+    })
+  })
+
+  test('a disk that takes nothing more, and nothing is left there', async () => {
+    const home = join(scratch, 'full')
+    const words = ['--fsize=0', process.execPath, AGENT_PROGRAM, 'certificates', 'ca', home]
+
+    const { stderr, exitCode } = await runProgram('prlimit', words)
+
+    expect(stderr).toMatch(/cannot be written: EFBIG \[CERTIFICATE_WRITE\]/)
+    expect(exitCode).toBe(7)
+    expect(readdirSync(home)).toEqual([])
+  })
+
   test('a host without openssl', async () => {
     const { stderr, exitCode } = await runProgram(
       process.execPath,
@@ -167,9 +239,13 @@ test('none outlives the authority', async () => {
   const directory = join(scratch, 'short')
   await makeAuthority(directory, 10, Date.now())
 
-  const { until } = await makeCertificate(directory, { kind: 'server', names: ['db1'], days: 825 }, Date.now())
+  const { stdout } = await run('server', directory, 'db1')
+  const short = await makeCertificate(directory, { kind: 'server', names: ['db2'], days: 5 }, Date.now())
 
-  expect(Date.parse(until)).toBeLessThan(Date.now() + 10 * 86_400_000)
+  const { validTo } = new X509Certificate(readFileSync(join(directory, 'server-db1.crt')))
+  expect(Date.parse(validTo)).toBeLessThan(Date.now() + 10 * 86_400_000)
+  expect(stdout.toString()).toMatch(/until +\d{4}-\d\d-\d\d, as long as the authority\n/)
+  expect(short.isShortened).toBe(false)
 })
 
 test('a backup with them on both sides', async () => {
