@@ -13,13 +13,24 @@ import { BackupError } from '../errors/index.ts'
  * @throws BackupError `CLI_OUTPUT` when they are lost otherwise
  */
 export const print = async (stream: NodeJS.WritableStream, words: string): Promise<void> => {
+  const failure = await written(stream, words)
+  if (failure !== undefined && failure.code !== 'EPIPE' && stream !== process.stderr) throw notPrinted(failure)
+}
+
+/** For words that are said once: that nobody reads them is a failure, too. @throws BackupError `CLI_OUTPUT` */
+export const printToReader = async (stream: NodeJS.WritableStream, words: string): Promise<void> => {
+  const failure = await written(stream, words)
+  if (failure !== undefined) throw notPrinted(failure)
+}
+
+const written = (stream: NodeJS.WritableStream, words: string): Promise<NodeJS.ErrnoException | undefined> => {
   outliveFailures(stream)
-  const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
-    stream.write(words, (error) => resolve(error)),
-  )
-  if (!failure || failure.code === 'EPIPE' || stream === process.stderr) return
-  const errno = failure.code ?? 'unknown'
-  throw new BackupError('CLI_OUTPUT', `cannot print what there is to say: ${errno}`, { errno }, { cause: failure })
+  return new Promise((resolve) => stream.write(words, (error) => resolve(error ?? undefined)))
+}
+
+const notPrinted = (cause: NodeJS.ErrnoException): BackupError => {
+  const { code: errno = 'unknown' } = cause
+  return new BackupError('CLI_OUTPUT', `cannot print what there is to say: ${errno}`, { errno }, { cause })
 }
 
 /** Lets a write that fails be no more than that: whoever waits for it is told. */

@@ -22,20 +22,21 @@ export const runProgram = async (
   argv: readonly string[],
   onFailure: (error: unknown) => Promise<void> = async () => {},
 ): Promise<number> => {
-  overrideExit(program)
+  const asked: string[] = []
+  takeOver(program, (words) => asked.push(words))
   try {
     await program.parseAsync(argv)
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok
   } catch (error) {
-    // Help and version end this way too, with 0; commander has printed its own message.
+    // Help and version end this way too, with 0; of what was wrong commander has printed its own message.
     if (error instanceof CommanderError) {
       const isAsked = error.exitCode === 0
       const message = isAsked ? PRINTS_ONLY : error.message.replace(/^error: /, '')
       await onFailure(new BackupError('CLI_USAGE', message))
-      return isAsked ? EXIT.ok : EXIT.usage
+      return isAsked ? await printAsked(program, asked.join('')) : EXIT.usage
     }
     // Where nobody can be told, the status says it alone.
-    if (!isTold(error)) await print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
+    if (!isTold(error)) await say(program, error)
     await onFailure(error)
     return error instanceof BackupError ? error.exitStatus : EXIT.bug
   }
@@ -44,10 +45,24 @@ export const runProgram = async (
 /** For whoever waits for more than a text: the client of an inetd. */
 const PRINTS_ONLY = 'expected a command that serves, found one that prints a help text or a version'
 
-const overrideExit = (command: Command): void => {
-  command.exitOverride()
-  for (const below of command.commands) overrideExit(below)
+/** What commander would write and do by itself: a pipe that is closed (`--help | head`) would end the process as a bug would. */
+const takeOver = (command: Command, writeOut: (words: string) => void): void => {
+  command.exitOverride().configureOutput({ writeOut })
+  for (const below of command.commands) takeOver(below, writeOut)
 }
+
+const printAsked = async (program: Command, words: string): Promise<number> => {
+  try {
+    await print(process.stdout, words)
+    return EXIT.ok
+  } catch (error) {
+    await say(program, error)
+    return (error as BackupError).exitStatus
+  }
+}
+
+const say = (program: Command, error: unknown): Promise<void> =>
+  print(process.stderr, `${program.name()}: ${describe(error)}\n`).catch(() => undefined)
 
 const describe = (error: unknown): string => {
   if (!(error instanceof BackupError)) return `bug: ${error instanceof Error ? error.stack : String(error)}`

@@ -25,7 +25,7 @@ import {
   TOKEN_NAME_RULE,
   type TokenEntry,
 } from '../tokens/index.ts'
-import { print } from './print.ts'
+import { print, printToReader } from './print.ts'
 import { columns, runReported } from './report.ts'
 import { addSettingOptions, configurationOf } from './setting-options.ts'
 
@@ -82,15 +82,8 @@ const addCommand = (): Command =>
     const expiresMs = expiryOf(options, createdMs)
     const token = spellToken(randomBytes(TOKEN_BYTES))
     const path = tokensFileOf(configuration)
-    await addToken(path, {
-      name,
-      hash: hashOf(token),
-      role: options.role,
-      createdMs,
-      expiresMs,
-      revokedMs: undefined,
-    })
-    await print(process.stdout, `${token}\n`)
+    const entry = { name, hash: hashOf(token), role: options.role, createdMs, expiresMs, revokedMs: undefined }
+    await addToken(path, entry, () => printToReader(process.stdout, `${token}\n`))
     const until = expiresMs === undefined ? 'until it is revoked' : `until ${label(expiresMs)}`
     await print(
       process.stderr,

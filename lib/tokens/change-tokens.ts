@@ -2,7 +2,7 @@
  * Changes the file of tokens, whole or not at all, one after the other.
  *
  *     tokens.lock   made by whoever changes, and by nobody while it is there (O_EXCL)
- *       │ read tokens, change, write here, fsync
+ *       │ read tokens, change, write here, fsync, hand the new token out
  *       └─rename──▶ tokens      the change, and the end of the lock, in one step
  *
  * An agent that reads meanwhile sees the old file or the new one. Owner and mode of the file stay. A
@@ -23,9 +23,17 @@ import { readTokens, type TokensFile, type TokensLine, tokensText, unusable } fr
 const LOCK_MS = 10_000
 const LOOK_MS = 20
 
-/** @throws BackupError `AGENT_ACCESS_TOKENS`; `CLI_USAGE` when the name is taken, also by one that was revoked */
-export const addToken = (path: string, entry: TokenEntry): Promise<void> =>
-  change(path, (lines) => {
+/**
+ * @param handOut gives the token to whoever wants it: when that fails it was never there
+ * @throws BackupError `AGENT_ACCESS_TOKENS`, `AGENT_TOKENS_WRITE`; `CLI_USAGE` when the name is taken, also by one that
+ *   was revoked; what `handOut` throws
+ */
+export const addToken = (path: string, entry: TokenEntry, handOut?: () => Promise<void>): Promise<void> =>
+  change(path, addedTo(entry), handOut)
+
+const addedTo =
+  (entry: TokenEntry) =>
+  (lines: readonly TokensLine[]): readonly TokensLine[] => {
     if (lines.some((line) => 'hash' in line && line.name === entry.name)) {
       throw new BackupError(
         'CLI_USAGE',
@@ -35,7 +43,7 @@ export const addToken = (path: string, entry: TokenEntry): Promise<void> =>
       )
     }
     return [...lines, entry]
-  })
+  }
 
 /**
  * @returns whether it had not been revoked before
@@ -60,7 +68,11 @@ export const revokeToken = async (path: string, name: string, nowMs: number): Pr
   return isNew
 }
 
-const change = async (path: string, next: (lines: readonly TokensLine[]) => readonly TokensLine[]): Promise<void> => {
+const change = async (
+  path: string,
+  next: (lines: readonly TokensLine[]) => readonly TokensLine[],
+  beforeItCounts: () => Promise<void> = async () => {},
+): Promise<void> => {
   const lockPath = `${path}.lock`
   const lock = await takeLock(path, lockPath)
   let isRenamed = false
@@ -70,11 +82,12 @@ const change = async (path: string, next: (lines: readonly TokensLine[]) => read
     await likeBefore(lock, path, before)
     await lock.writeFile(text)
     await lock.sync()
+    await beforeItCounts()
     await rename(lockPath, path)
     isRenamed = true
     await keepName(dirname(path))
   } catch (error) {
-    throw error instanceof BackupError ? error : unusable(path, codeOf(error), 'is its directory writable?', error)
+    throw error instanceof BackupError ? error : notWritten(path, error)
   } finally {
     await lock.close()
     if (!isRenamed) await unlink(lockPath).catch(() => undefined)
@@ -89,6 +102,7 @@ const takeLock = async (path: string, lockPath: string): Promise<FileHandle> => 
       return await open(lockPath, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600)
     } catch (error) {
       const code = codeOf(error)
+      if (FULL.has(code)) throw notWritten(path, error)
       if (code !== 'EEXIST')
         throw unusable(path, `its lock ${lockPath} cannot be made: ${code}`, howToMake(path), error)
       if (performance.now() >= deadlineMs) {
@@ -125,6 +139,19 @@ const keepName = async (directory: string): Promise<void> => {
   } finally {
     await handle.close()
   }
+}
+
+/** The disk, or what this user may have of it. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])
+
+const notWritten = (path: string, cause: unknown): BackupError => {
+  const code = codeOf(cause)
+  return new BackupError(
+    'AGENT_TOKENS_WRITE',
+    `the tokens file ${path} cannot be written: ${code}; it is as it was`,
+    { path, errno: code },
+    { cause, hint: FULL.has(code) ? 'free some space, and try again' : `may this user change it? ls -l ${path}` },
+  )
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown error'

@@ -15,7 +15,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
-import { laxWay, readBounded, shownMode } from '../trust/index.ts'
+import { laxOwner, laxWay, readBounded, shownMode } from '../trust/index.ts'
 import { readEntry, type TokenEntry, writeEntry } from './token-entry.ts'
 
 export const TOKENS_MAGIC = '# kv-backup-agent tokens 1'
@@ -77,11 +77,9 @@ const HOW: Readonly<Record<string, string>> = {
 
 const checkTrust = async (file: FileHandle, path: string) => {
   const found = await file.stat()
-  const ourselves = process.geteuid?.() ?? 0
   if (!found.isFile()) throw unusable(path, 'it is not a file', 'name a file as tokens-file')
-  if (found.uid !== 0 && found.uid !== ourselves) {
-    throw unusable(path, `it belongs to user ${found.uid}, expected root or ${ourselves}`, `chown root ${path}`)
-  }
+  const owner = laxOwner(found, path)
+  if (owner !== undefined) throw unusable(path, owner.problem, owner.command)
   if ((found.mode & FORBIDDEN_MODE) !== 0) {
     throw unusable(
       path,

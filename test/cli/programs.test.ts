@@ -1,7 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -35,7 +36,10 @@ interface Ended {
 
 /** Not spawnSync: the agent they talk to lives in this very process. */
 const run = async (name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> => {
-  const child = spawn(process.execPath, [program(name), ...args], { env: { PATH: process.env['PATH'], ...env } })
+  return ended(spawn(process.execPath, [program(name), ...args], { env: { PATH: process.env['PATH'], ...env } }))
+}
+
+const ended = async (child: ChildProcessWithoutNullStreams): Promise<Ended> => {
   const out: Buffer[] = []
   const err: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
@@ -65,6 +69,27 @@ afterAll(async () => {
 })
 beforeEach(() => {
   work = mkdtempSync(join(scratch, 'work-'))
+})
+
+describe.each(['backup-agent', 'backup-client'])('a text that %s was asked for', (name) => {
+  test.each(['--help', '--version'])(
+    'is read as far as its reader likes, and that is no failure: %s',
+    async (option) => {
+      const child = spawn(process.execPath, [program(name), option])
+      child.stdout.destroy()
+
+      expect(await ended(child)).toMatchObject({ status: 0, stderr: '' })
+    },
+  )
+
+  test('is lost on a full disk, which is one', async () => {
+    const { status, stderr } = await ended(
+      spawn('sh', ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, program(name), '--help']),
+    )
+
+    expect(stderr).toBe(`${name}: cannot print what there is to say: ENOSPC [CLI_OUTPUT]\n`)
+    expect(status).toBe(7)
+  })
 })
 
 describe('backup-client fetch', () => {
@@ -167,14 +192,32 @@ describe('backup-client fetch', () => {
     const seen: string[] = []
     const server = await refusing((request) => seen.push(request))
     const file = join(work, 'password')
-    writeFileSync(file, 'from file \n')
+    writeFileSync(file, 'from file \n', { mode: 0o600 })
     const args = ['fetch', `127.0.0.1:${portOf(server)}`, '--user', 'u', '--out', join(work, 'x.tar')]
 
     await run('backup-client', args, { BACKUP_PASSWORD: 'from env' })
     await run('backup-client', [...args, '--password-file', file], { BACKUP_PASSWORD: 'from env' })
 
+    // As in --password-file <(…): a pipe has no mode that says anything.
+    const piped = 'printf "from pipe\\n" | "$@" --password-file /dev/stdin'
+    await ended(spawn('sh', ['-c', piped, 'sh', process.execPath, program('backup-client'), ...args]))
+
     server.close()
-    expect(seen.map((request) => /^password=(.*)$/m.exec(request)?.[1])).toEqual(['from env', 'from file '])
+    const passwords = seen.map((request) => /^password=(.*)$/m.exec(request)?.[1])
+    expect(passwords).toEqual(['from env', 'from file ', 'from pipe'])
+  })
+
+  test('takes no password from a file that everybody can read', async () => {
+    const file = join(work, 'open-password')
+    writeFileSync(file, 'from file\n')
+    chmodSync(file, 0o644)
+
+    const { status, stderr } = await run('backup-client', ['fetch', 'db1', '--out', 'x', '--password-file', file])
+
+    expect(status).toBe(2)
+    expect(stderr).toMatch(
+      /everybody on this machine can read or change it \(mode 0644\) \[CLI_FILE\]\n {2}hint: chmod 0600/,
+    )
   })
 
   test.each<[string, () => Promise<string[]> | string[], number, string]>([

@@ -1,12 +1,15 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 import { tokenProblem } from '../../lib/protocol/index.ts'
 import { findToken, readTokens } from '../../lib/tokens/index.ts'
 import { AGENT_PROGRAM } from '../rig/agent-process.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
-import { type ProgramRun, runProgram } from '../rig/run-program.ts'
+import { plainEnvironment, type ProgramRun, runProgram } from '../rig/run-program.ts'
 
 let scratch: string
 let tokens: string
@@ -21,6 +24,14 @@ afterAll(() => removeGuardedDirectory(scratch))
 
 const token = (...words: string[]): Promise<ProgramRun> =>
   runProgram(process.execPath, [AGENT_PROGRAM, 'token', ...words, '--config', join(scratch, 'agent.toml')])
+
+/** Its standard output is a pipe that was closed before it wrote anything. */
+const withoutReader = async (words: string[]): Promise<{ exitCode: number | null; stderr: string }> => {
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'], env: plainEnvironment() })
+  child.stdout.destroy()
+  const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  return { exitCode: exitCode as number | null, stderr }
+}
 
 const entryOf = async (name: string) => (await readTokens(tokens))?.entries.find((entry) => entry.name === name)
 const days = async (name: string): Promise<number> => {
@@ -41,6 +52,33 @@ test('add prints the token alone on standard output, once, and keeps nothing but
   expect(readFileSync(tokens, 'utf8')).not.toContain(secret.slice(4, 20))
   expect(findToken((await readTokens(tokens))?.entries ?? [], secret)?.name).toBe('backup1')
   expect(statSync(tokens).mode & 0o027).toBe(0)
+})
+
+test.each<[string, (words: string[]) => Promise<{ exitCode: number | null; stderr: string }>]>([
+  ['the disk is full', (words) => runProgram('sh', ['-c', 'exec "$@" > /dev/full', 'sh', process.execPath, ...words])],
+  ['nobody reads', withoutReader],
+])('add keeps nothing of a token that nobody got: %s', async (_, start) => {
+  const words = ['token', 'add', 'lost', '--role', 'nightly', '--config', join(scratch, 'agent.toml')]
+
+  const { exitCode, stderr } = await start([AGENT_PROGRAM, ...words])
+
+  expect(stderr).toContain('[CLI_OUTPUT]')
+  expect(exitCode).toBe(7)
+  expect(await entryOf('lost')).toBeUndefined()
+  expect(existsSync(`${tokens}.lock`)).toBe(false)
+})
+
+test('add that cannot write says so, and leaves the file as it was', async () => {
+  await token('add', 'before', '--role', 'nightly')
+  const before = readFileSync(tokens, 'utf8')
+  const words = ['token', 'add', 'after', '--role', 'nightly', '--config', join(scratch, 'agent.toml')]
+
+  const run = await runProgram('prlimit', ['--fsize=10', process.execPath, AGENT_PROGRAM, ...words])
+
+  expect(run.stderr).toMatch(/cannot be written: EFBIG; it is as it was \[AGENT_TOKENS_WRITE\]/)
+  expect([run.exitCode, run.stdout.toString()]).toEqual([7, ''])
+  expect(readFileSync(tokens, 'utf8')).toBe(before)
+  expect(existsSync(`${tokens}.lock`)).toBe(false)
 })
 
 test('a token ends after a year, after so many days, on a date, or never', async () => {
