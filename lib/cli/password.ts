@@ -2,9 +2,7 @@
  * Where a command finds the password: a file, or the environment. Never the command line.
  */
 
-import { readFile } from 'node:fs/promises'
-
-import { BackupError } from '../errors/index.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /** The password's place for those who keep no file. */
 export const PASSWORD_VARIABLE = 'BACKUP_PASSWORD'
@@ -16,8 +14,6 @@ export const PASSWORD_VARIABLE = 'BACKUP_PASSWORD'
  */
 export const readPassword = async (file: string | undefined): Promise<string | undefined> => {
   if (file === undefined) return process.env[PASSWORD_VARIABLE]
-  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new BackupError('CLI_FILE', `cannot read the password file ${file}: ${cause.code}`, {}, { cause })
-  })
+  const text = await readSecretFile(file, { what: 'password', hint: 'name the file that holds it' })
   return text.replace(/\r?\n$/, '')
 }

@@ -185,7 +185,7 @@ class Trial {
       string,
     ]
     writeFileSync(request, RECORDED_REQUEST.replace('USER', this.#user))
-    writeFileSync(password, this.#password.right)
+    writeFileSync(password, this.#password.right, { mode: 0o600 })
     const words = ['record', `127.0.0.1:${this.#agent.port}`, '--request', request, '--out', out]
     const run = await runProgram(process.execPath, [CLIENT_PROGRAM, ...words, '--password-file', password])
     this.#bench.tally.expect(run.exitCode === 0, `${this.#context}: cannot be recorded: ${run.stderr}`)

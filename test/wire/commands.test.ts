@@ -27,7 +27,7 @@ test.each(['example-request', 'newer-minor', 'half-closing-client', 'framed', 'f
   'recording %s anew gives the very file that lies in the repository',
   async (name) => {
     const passwordFile = join(scratch, 'password')
-    writeFileSync(passwordFile, `${PASSWORD}\n`)
+    writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
     const out = join(scratch, `${name}.session`)
     const hide = ['--hide', 'a-path-of-this-machine']
 
