@@ -203,6 +203,16 @@ describe('the port', () => {
   test('is not when the address is somebody else’s', async () => {
     expect(await checkPort({ host: '192.0.2.1', port: 25_300 }, ping)).toMatchObject({ result: 'fail' })
   })
+
+  test('a name that means this host alone is warned about: nobody else would reach the agent', async () => {
+    const debians = async () => ({ address: '127.0.1.1' })
+    const warned = { result: 'warn', found: expect.stringContaining('the name db1 means 127.0.1.1 here') }
+
+    expect(await checkPort({ host: 'db1', port: 25_300 }, ping, debians)).toMatchObject(warned)
+    const other = async () => ({ address: '192.0.2.1' })
+    expect((await checkPort({ host: 'db1', port: 25_300 }, ping, other)).found).not.toContain('means')
+    expect((await checkPort({ host: 'localhost', port: 25_300 }, ping, debians)).found).not.toContain('means')
+  })
 })
 
 describe('what is remembered', () => {
