@@ -6,7 +6,7 @@
  *     npm run bench -- --turns 9         more turns than a row has by itself (5)
  *     npm run bench -- --quick           little work, no figures that mean anything, all the checks
  *
- * When every row has a result, of one run or of several, REPORT.md is written beside this file's source. No figure is a
+ * When every row has a result, of one run or of several, REPORT.md and its picture are written beside this file's source. No figure is a
  * verdict: the exit status says whether the work was done right. The quick form runs in `npm test`.
  */
 
@@ -16,10 +16,12 @@ import { parseArgs } from 'node:util'
 
 import { keepResult, keptResults } from './kept-results.ts'
 import { printTable, writeReport } from './report.ts'
+import { memoryChart } from './memory-chart.ts'
 import { findRows } from './rows.ts'
 import { runRow } from './turns.ts'
 
 const REPORT = fileURLToPath(new URL('../../../test/bench/REPORT.md', import.meta.url))
+const CHART = fileURLToPath(new URL('../../../test/bench/memory.svg', import.meta.url))
 
 const { values } = parseArgs({
   options: {
@@ -55,5 +57,11 @@ for (const row of chosen) {
 const measured = keptResults(rows)
 if (!values.list && !values.quick && measured.length === rows.length) {
   writeFileSync(REPORT, writeReport(measured))
-  console.log(`written: test/bench/REPORT.md`)
+  const resultOf = (name: string) => measured.filter(({ row }) => row.name === name).map(({ result }) => result)
+  const panels = [
+    ...resultOf('memory-by-size').map((result) => ({ title: 'MiB for one backup of', result })),
+    ...resultOf('memory-by-connections').map((result) => ({ title: 'MiB with', result })),
+  ]
+  writeFileSync(CHART, memoryChart(panels))
+  console.log(`written: test/bench/REPORT.md, test/bench/memory.svg`)
 }

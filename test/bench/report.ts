@@ -30,7 +30,7 @@ export const printTable = (measured: readonly Measured[]): string =>
         const against =
           ratio === undefined
             ? is
-            : `ours is ${spread(ratio)} times as good${goal === undefined ? '' : `, wanted ${goal}`}`
+            : `${is === 'peer' ? 'ours is ' : ''}${spread(ratio)} times as good${goal === undefined ? '' : `, wanted ${goal}`}`
         return `    ${name.padEnd(38)} ${spread(figure).padStart(28)}   ${against}`
       }),
     ])
@@ -51,6 +51,7 @@ export const writeReport = (measured: readonly Measured[]): string => {
     ...chapters.flatMap((chapter) => [
       `## ${chapter}`,
       '',
+      ...(chapter === 'Memory' ? ['![memory by size of the backup and by connections](memory.svg)', ''] : []),
       ...chapterOf(measured.filter(({ row }) => row.chapter === chapter)),
     ]),
   ].join('\n')

@@ -25,8 +25,10 @@ export interface Contestant {
    */
   readonly is: 'ours' | 'ours too' | 'peer' | 'limit'
   readonly run: Runner
-  /** Ours against this peer: the ratio that is wanted. */
+  /** Ours against this peer, or this one of ours against the peer of that name: the ratio that is wanted. */
   readonly goal?: number
+  /** The peer that this one of ours is compared with, too. */
+  readonly against?: string
 }
 
 export interface Contest {

@@ -14,7 +14,7 @@ export interface Standing {
   readonly is: Contestant['is']
   readonly figure: Figure
   readonly goal?: number
-  /** Of a peer: how many times as good ours was, turn by turn. */
+  /** Of a peer: how many times as good ours was, turn by turn. Of ours: how many times as good as its peer. */
   readonly ratio?: Figure
 }
 
@@ -68,18 +68,20 @@ const measure = async (
 }
 
 const standings = (row: Row, { contestants }: Contest, values: ReadonlyMap<string, number[]>): Standing[] => {
-  const ours = values.get(contestants.find(({ is }) => is === 'ours')?.name ?? '') ?? []
-  return contestants.map(({ name, is, goal }) => {
-    const own = values.get(name) ?? []
-    const ratios = own.map((value, turn) => {
-      const our = ours[turn] ?? Number.NaN
-      return row.better === 'more' ? our / value : value / our
+  const first = contestants.find(({ is }) => is === 'ours')?.name ?? ''
+  const ratiosOf = (ours: string, peer: string): number[] =>
+    (values.get(ours) ?? []).map((our, turn) => {
+      const theirs = values.get(peer)?.[turn] ?? Number.NaN
+      return row.better === 'more' ? our / theirs : theirs / our
     })
+  return contestants.map(({ name, is, goal, against }) => {
+    const own = values.get(name) ?? []
+    const ratios = is === 'peer' ? ratiosOf(first, name) : against === undefined ? [] : ratiosOf(name, against)
     return {
       name,
       is,
       figure: figureOf(own),
-      ...(is === 'peer' ? { ratio: figureOf(ratios) } : {}),
+      ...(ratios.length === 0 ? {} : { ratio: figureOf(ratios) }),
       ...(goal === undefined ? {} : { goal }),
     }
   })
