@@ -5,8 +5,8 @@
 ;;
 ;; They know whole lines only, and short ones of a uuencode frame; everything that is odd (the end of
 ;; a stream, a line that is cut, a character that may not stand there) is left to the JavaScript
-;; beside them, which also says what is wrong with it. The functions at the top are inlined when
-;; this is assembled (test/setup/assemble-kernels.mjs).
+;; beside them, which also says what is wrong with it. When this is assembled (test/setup/assemble-kernels.mjs) the
+;; functions at the top are inlined, and constants are held in registers.
 ;;
 ;; Who calls gives addresses in the one memory, and keeps 16 bytes of room behind everything: vectors
 ;; are read and written whole, and what was written too much is written over by what comes next.

@@ -9,7 +9,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { holdConstants } from './hold-constants.mjs'
 import { inlineFunctions } from './inline-functions.mjs'
+import { parse, print } from './wat-text.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -18,7 +20,9 @@ const timeOf = (file) => statSync(file).mtimeMs
 /** What a module must not be older than, beside its source. */
 const makers = [
   fileURLToPath(import.meta.url),
-  fileURLToPath(new URL('./inline-functions.mjs', import.meta.url)),
+  ...['hold-constants', 'inline-functions', 'wat-text'].map((name) =>
+    fileURLToPath(new URL(`./${name}.mjs`, import.meta.url)),
+  ),
   join(root, 'node_modules/wabt/package.json'),
 ]
 
@@ -26,7 +30,9 @@ const assemble = async (source) => {
   // Loaded only where there is something to do: it takes longer than everything else here.
   const { default: loadWabt } = await import('wabt')
   const wabt = await loadWabt()
-  const module = wabt.parseWat(source, inlineFunctions(readFileSync(source, 'utf8')), { simd: true })
+  const module = wabt.parseWat(source, print(holdConstants(inlineFunctions(parse(readFileSync(source, 'utf8'))))), {
+    simd: true,
+  })
   try {
     module.validate()
     return module.toBinary({}).buffer

@@ -1,5 +1,5 @@
 /**
- * WebAssembly text in, the same without calls out: every function that is not exported is put where it is called.
+ * A module without calls: every function that is not exported is put where it is called.
  *
  *     (call $f A)   ▶   (block (result T) (local.set $f.7.x A) … the body of $f, its locals with new names … )
  *
@@ -7,9 +7,10 @@
  * parameter and local with a name of its own.
  */
 
-/** @param text one module @returns text again */
-export const inlineFunctions = (text) => {
-  const [head, ...fields] = parse(text)
+import { isHeader } from './wat-text.mjs'
+
+/** @param module as `wat-text.mjs` parses it @returns another one */
+export const inlineFunctions = ([head, ...fields]) => {
   const functions = new Map()
   for (const field of fields)
     if (field[0] === 'func')
@@ -19,38 +20,10 @@ export const inlineFunctions = (text) => {
       )
   const exported = fields.filter((field) => field[0] !== 'func' || has(field, 'export'))
   const written = exported.map((field) => (field[0] === 'func' ? expanded(field, functions) : field))
-  return print([head, ...written])
+  return [head, ...written]
 }
-
-/** Nested arrays of words; strings keep their quotes. */
-const parse = (text) => {
-  const words = text.replace(/;;[^\n]*/g, '').match(/[()]|"[^"]*"|[^\s()"]+/g) ?? []
-  let at = 0
-  const list = () => {
-    const items = []
-    while (words[at] !== ')') {
-      if (at >= words.length) throw new Error('a parenthesis is missing')
-      if (words[at] === '(') {
-        at += 1
-        items.push(list())
-      } else {
-        items.push(words[at])
-        at += 1
-      }
-    }
-    at += 1
-    return items
-  }
-  at += 1
-  return list()
-}
-
-const print = (node) => (Array.isArray(node) ? `(${node.map(print).join(' ')})` : node)
 
 const has = (node, name) => node.some((part) => Array.isArray(part) && part[0] === name)
-
-const HEADER = new Set(['export', 'param', 'result', 'local'])
-const isHeader = (part) => !Array.isArray(part) || HEADER.has(part[0])
 
 /** The exported function with nothing left to call. */
 const expanded = (func, functions) => {
