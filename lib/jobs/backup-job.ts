@@ -16,116 +16,30 @@
 
 import { createHash } from 'node:crypto'
 
-import type { ArchiveMark, MetadataFound, PaddedMember, SpoolSettings, TarSummary } from '../archive/index.ts'
+import type { ArchiveMark, MetadataFound, TarSummary } from '../archive/index.ts'
 import type { Encoder } from '../encodings/index.ts'
 import {
   compressorFailure,
-  type Engine,
   type EngineOutcome,
   type EngineRun,
   type Filter,
   type FilterEnd,
-  type FoundCompressor,
   startCompressor,
 } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { ByteMeter, RedoWatch, Spill, type SpillPlace, type Wait, withFirstChunk } from '../flow/index.ts'
-import type { JobEnd, Outcome, RecordedCaller, RecordedServer, Requested } from '../history/index.ts'
+import { ByteMeter, withFirstChunk } from '../flow/index.ts'
+import type { JobEnd, Outcome } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
-import type { Lease } from './admission.ts'
 import { AwakeClock } from './awake-clock.ts'
-import { type IncrementRange, incrementRange } from './increment-verdict.ts'
-import type { IncrementalBase } from './incremental-base.ts'
-import type { JobMemory } from './job-memory.ts'
+import type { BackupOrder, BackupResult, JobProgress } from './backup-order.ts'
+import { incrementRange } from './increment-verdict.ts'
 import { CompressorWatch } from './compressor-watch.ts'
+import { JobSpill } from './job-spill.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
 import { toPackedArchive, toPackedWire } from './packed-pipeline.ts'
-import { type ArchiveFormat, type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
-import type { ServerSide } from './server-side.ts'
+import { type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
 import { decideVerdict } from './verdict.ts'
-import { Watchdogs, type WatchLimits } from './watchdogs.ts'
-
-export interface BackupOrder {
-  /** Random, unlike `sid`, which a client may choose and choose again. */
-  readonly job: string
-  readonly sid: string
-  /** Who asked: `192.0.2.7:51234`. */
-  readonly peer: string
-  /** By which right, where there are roles. */
-  readonly caller?: RecordedCaller | undefined
-  /** What was asked for, as the history remembers it. Never a secret. */
-  readonly requested: Requested
-  readonly engine: Engine
-  /** What it is called in messages: `a full backup`. */
-  readonly what?: string
-  /** What is done at the server beside the engine's work. */
-  readonly serverSide?: ServerSide | undefined
-  /** Which of the agent's servers it is; left out for the one that has no name. */
-  readonly instance?: string | undefined
-  /** More options for the backup program: the operator's own words. */
-  readonly extraArgs?: readonly string[] | undefined
-  readonly lease: Lease
-  readonly memory: JobMemory
-  /** Name of the product, as the archive's mark carries it. */
-  readonly product: string
-  readonly format: ArchiveFormat
-  /** What the archive is compressed with on its way out; it was found already. */
-  readonly compressor?: FoundCompressor | undefined
-  readonly user?: string | undefined
-  readonly password?: string | undefined
-  /** What it is based on; left out for a full backup. */
-  readonly base?: IncrementalBase | undefined
-  /** Which server it is of, as far as that is known. */
-  readonly server?: RecordedServer | undefined
-  readonly memoryBytes: number
-  readonly spool: SpoolSettings
-  readonly spill: { readonly memoryBytes: number; readonly disk?: SpillPlace }
-  readonly limits: WatchLimits
-  /**
-   * Bytes that the other side has not acknowledged, as far as the system knows: while that number changes, bytes
-   * leave. A slow receiver makes no whole piece leave for a long time.
-   */
-  readonly unacknowledgedBytes?: () => Promise<number>
-  readonly log: Logger
-  /** A monotonic clock, milliseconds. */
-  readonly nowMs: () => number
-  readonly wait: Wait
-  /** Wall clock at the start, milliseconds since the epoch: the label on members without a time of their own. */
-  readonly wallClockMs: number
-}
-
-/** What a person may be shown while the job runs. */
-export interface JobProgress {
-  readonly state: JobState
-  /** The engine's own word; `sending` when it is done and bytes are still to leave. */
-  readonly stage: string
-  readonly members: number
-  /** Bytes of the archive so far. */
-  readonly archiveBytes: number
-  /** Bytes of the archive that have left. */
-  readonly sentBytes: number
-  /** Disk that the spill uses now. */
-  readonly spilledBytes: number
-  /** 0 to 100; absent while nobody knows how much it will be. */
-  readonly percent?: number
-  readonly etaSeconds?: number
-  readonly seconds: number
-}
-
-/** What a complete backup is. */
-export interface BackupResult {
-  /** Bytes of the archive. */
-  readonly bytes: number
-  /** Of the archive as it was made, before any compression; 64 hexadecimal digits. */
-  readonly sha256: string
-  readonly members: number
-  readonly padded: readonly PaddedMember[]
-  readonly coordinates: EngineOutcome['coordinates']
-  readonly lsn: EngineOutcome['lsn']
-  readonly exitCode: number
-  /** Absent for a full backup. */
-  readonly increment?: IncrementRange | undefined
-}
+import { Watchdogs } from './watchdogs.ts'
 
 /** How often things are looked at. A limit of seconds is kept to a quarter of one. */
 const LOOK_MS = 250
@@ -136,8 +50,7 @@ export class BackupJob {
   readonly #abort = new AbortController()
   readonly #ended = new AbortController()
   readonly #startedMs: number
-  readonly #spill: Spill
-  readonly #redo: RedoWatch
+  readonly #spill: JobSpill
   readonly #sent: ByteMeter
   readonly #digest = createHash('sha256')
   #state: JobState = 'queued'
@@ -155,11 +68,7 @@ export class BackupJob {
   #engineBytes = 0
   #archiveBytes = 0
   #isPlain = false
-  #saidProblem: string | undefined // of the spill's disk: said once, not for every try
   #isPending = false // something was handed out and has not left yet
-  #isRedoNear = false
-  #fullMs = 0 // the engine was kept waiting by the receiver, in all
-  #fullSinceMs: number | undefined
   #closing: Promise<void> | undefined
   #close: () => void = () => {}
   /** Resolves when every trace of the job is gone: engine, locks, lease; and its end is remembered. */
@@ -170,9 +79,12 @@ export class BackupJob {
     this.#log = order.log.child({ sid: order.sid, job: order.job })
     this.#startedMs = order.nowMs()
     this.#sent = new ByteMeter(order.nowMs)
-    this.#redo = new RedoWatch(order.nowMs)
-    const { memoryBytes, disk } = order.spill
-    this.#spill = new Spill({ memoryBytes, disk, nowMs: order.nowMs, onChange: () => this.#noteSpill() })
+    this.#spill = new JobSpill(order.spill, order.nowMs, {
+      log: this.#log,
+      stage: () => this.#run?.progress().stage,
+      slowOne: () =>
+        this.#compressor === undefined ? 'the receiver' : `the receiver, or the compressor ${this.#compressor.name},`,
+    })
     this.closed = new Promise((resolve) => {
       this.#close = resolve
     })
@@ -222,7 +134,7 @@ export class BackupJob {
       members: this.#members,
       archiveBytes: this.#archiveBytes,
       sentBytes,
-      spilledBytes: this.#spill.state.diskBytes,
+      spilledBytes: this.#spill.spill.state.diskBytes,
       ...this.#outlook(sentBytes),
       seconds: this.#seconds(),
     }
@@ -345,7 +257,7 @@ export class BackupJob {
   finish(): void {
     this.#step('complete')
     this.#log.info(
-      { ...this.#figures(), ...this.#position(), sha256: this.#result?.sha256, spill: this.#spillFigures() },
+      { ...this.#figures(), ...this.#position(), sha256: this.#result?.sha256, spill: this.#spill.figures() },
       'backup complete',
     )
   }
@@ -367,7 +279,7 @@ export class BackupJob {
     this.#log.error(
       {
         ...this.#figures(),
-        spill: this.#spillFigures(),
+        spill: this.#spill.figures(),
         code,
         facts,
         hint,
@@ -384,7 +296,7 @@ export class BackupJob {
     await this.#run?.settled
     await this.#compressor?.settled
     await this.#order.serverSide?.after()
-    await this.#spill.close()
+    await this.#spill.spill.close()
     this.#order.lease.release()
   }
 
@@ -441,7 +353,7 @@ export class BackupJob {
     return {
       format,
       mark: this.#mark(run),
-      spill: this.#spill,
+      spill: this.#spill.spill,
       memoryBytes,
       spool,
       mtimeMs: wallClockMs,
@@ -456,7 +368,7 @@ export class BackupJob {
         this.#log.trace({ path, sizeBytes }, 'member')
       },
       onData: (path, length) => {
-        if (path === redoLogName) this.#redo.copied(length)
+        if (path === redoLogName) this.#spill.copiedRedo(length)
       },
       onArchiveBytes: (bytes) => {
         this.#archiveBytes += bytes.length
@@ -478,7 +390,7 @@ export class BackupJob {
     this.#step('settling')
     const outcome = await run.settled
     this.#outcome = outcome
-    if (outcome.failure !== undefined) throw this.#explained(outcome.failure)
+    if (outcome.failure !== undefined) throw this.#spill.explained(outcome.failure)
   }
 
   #decide(run: EngineRun, summary: TarSummary, sentBytes: number): void {
@@ -528,24 +440,7 @@ export class BackupJob {
     const cutByEngine = error instanceof BackupError && CUT_BY_ENGINE.has(error.code)
     const outcome = cutByEngine && this.#stopped === undefined ? await run.settled : undefined
     if (this.#stopped !== undefined) return this.#stopped.reason
-    return outcome?.failure === undefined ? error : this.#explained(outcome.failure)
-  }
-
-  /** An overrun of the redo log is the server's word for what a receiver has done, if it has kept the engine waiting. */
-  #explained(failure: BackupError): BackupError {
-    const waitedMs = this.#fullMs + (this.#fullSinceMs === undefined ? 0 : this.#order.nowMs() - this.#fullSinceMs)
-    if (failure.code !== 'ENGINE_REDO_OVERRUN' || waitedMs < NOTICEABLE_MS) return failure
-    const waited = `${(waitedMs / 1000).toFixed(1)} s`
-    return new BackupError(
-      failure.code,
-      `${failure.message.replace(/\.$/, '')}; ${this.#slowOne} was slow, and kept the backup program waiting for ${waited} in all`,
-      { ...failure.facts, keptWaitingMs: Math.round(waitedMs), peakSpilledBytes: this.#spill.state.peakDiskBytes },
-      { cause: failure, hint: `give the spill more room with --spill-bytes and --spool-dir, or ${failure.hint ?? ''}` },
-    )
-  }
-
-  get #slowOne(): string {
-    return this.#compressor === undefined ? 'the receiver' : `the receiver, or the compressor ${this.#compressor.name},`
+    return outcome?.failure === undefined ? error : this.#spill.explained(outcome.failure)
   }
 
   /** Looks after the job until it ends: nobody else may be awake when it hangs. */
@@ -557,7 +452,7 @@ export class BackupJob {
     let lastUnacknowledged = 0
     let lastSent = 0
     while (!this.#ended.signal.aborted && this.#stopped === undefined) {
-      const { full, producerWaitingSinceMs, bytesIn, bytesOut } = this.#spill.state
+      const { full, bytesIn, bytesOut } = this.#spill.spill.state
       // Asked for only while nothing seems to move: it is a table of the whole host.
       const isStill = this.#isPending && this.#sent.bytes === lastSent
       const unacknowledged = isStill ? ((await this.#order.unacknowledgedBytes?.()) ?? 0) : lastUnacknowledged
@@ -582,37 +477,9 @@ export class BackupJob {
         this.abandon(failure)
         return
       }
-      if (run.kind === 'xbstream') this.#lookAtRedo(run.redoCapacityBytes(), producerWaitingSinceMs !== undefined)
+      if (run.kind === 'xbstream') this.#spill.lookAtRedo(run.redoCapacityBytes())
       await wait(LOOK_MS, this.#ended.signal)
     }
-  }
-
-  #lookAtRedo(capacityBytes: number | undefined, isWaiting: boolean): void {
-    const { isNear, bytesPerSecond, graceMs } = this.#redo.look(capacityBytes, isWaiting)
-    if (isNear === this.#isRedoNear) return
-    this.#isRedoNear = isNear
-    this.#spill.spillEarly(isNear)
-    if (!isNear) return
-    const graceSeconds = Math.round(graceMs / 1000)
-    this.#log.info(
-      { bytesPerSecond: Math.round(bytesPerSecond), capacityBytes, graceSeconds },
-      'the server writes its redo log quickly: the spill takes over early',
-    )
-  }
-
-  #noteSpill(): void {
-    const { full, spilling, diskProblem, memoryBytes, diskBytes } = this.#spill.state
-    const now = this.#order.nowMs()
-    if (full && this.#fullSinceMs === undefined) this.#fullSinceMs = now
-    if (!full && this.#fullSinceMs !== undefined) {
-      this.#fullMs += now - this.#fullSinceMs
-      this.#fullSinceMs = undefined
-    }
-    const facts = { spilling, full, memoryBytes, diskBytes, stage: this.#run?.progress().stage }
-    const isNews = diskProblem !== undefined && diskProblem.code !== this.#saidProblem
-    if (isNews) this.#saidProblem = diskProblem.code
-    if (!isNews) this.#log.debug(facts, 'spill')
-    else this.#log.warn({ ...facts, code: diskProblem.code }, `the spill has no disk: ${diskProblem.message}`)
   }
 
   #outlook(sentBytes: number): { percent?: number; etaSeconds?: number } {
@@ -680,11 +547,6 @@ export class BackupJob {
     }
   }
 
-  #spillFigures(): Record<string, unknown> {
-    const { peakMemoryBytes, peakDiskBytes } = this.#spill.state
-    return { peakMemoryBytes, peakDiskBytes, engineWaitedMs: Math.round(this.#fullMs) }
-  }
-
   #seconds(): number {
     return Math.round(this.#order.nowMs() - this.#startedMs) / 1000
   }
@@ -694,9 +556,6 @@ export class BackupJob {
     this.#log.debug({ state: to }, 'job state')
   }
 }
-
-/** Below this a wait is no news. */
-const NOTICEABLE_MS = 1_000
 
 /** Two blocks of zeros: POSIX ustar. */
 const END_OF_ARCHIVE_BYTES = 1024

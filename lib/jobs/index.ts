@@ -2,7 +2,8 @@
 
 export { Admission, type Lease } from './admission.ts'
 export { type BinaryLogPlan, planBinaryLogs } from './binary-log-plan.ts'
-export { BackupJob, type BackupOrder, type BackupResult, type JobProgress } from './backup-job.ts'
+export { BackupJob } from './backup-job.ts'
+export type { BackupOrder, BackupResult, JobProgress } from './backup-order.ts'
 export type { IncrementRange } from './increment-verdict.ts'
 export { findBase, type IncrementalBase, type WantedBase } from './incremental-base.ts'
 export { type JobElsewhere, JobMemory, type MemoryState, type RememberedJob } from './job-memory.ts'
