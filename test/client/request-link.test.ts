@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { readAnswer, readBlock } from '../../lib/client/agent-answer.ts'
 import { AgentLink } from '../../lib/client/request-link.ts'
@@ -138,17 +138,29 @@ describe('an agent that says a byte now and then and never comes to an end', () 
   })
 
   test('is not blamed for the time before it begins', async () => {
+    let begin = (): void => {}
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
     await linkTo(
       async (caller) => {
-        await new Promise((resolve) => setTimeout(resolve, 300))
+        await begun
         caller.say(accepted())
       },
       60_000,
       undefined,
       100,
     )
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'clearImmediate', 'nextTick', 'queueMicrotask'] })
+    try {
+      const answer = readAnswer(link)
+      jest.advanceTimersByTime(30_000)
+      begin()
 
-    expect((await readAnswer(link)).block.get('status')).toBe('ACCEPTED')
+      expect((await answer).block.get('status')).toBe('ACCEPTED')
+    } finally {
+      jest.useRealTimers()
+    }
   })
 })
 
