@@ -12,7 +12,6 @@
 
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, lstat, mkdir, open, stat, unlink } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 
 import { runOpenssl } from '../engines/index.ts'
@@ -246,5 +245,9 @@ const alternativeName = (name: string): string => {
   )
 }
 
-/** Not one with a zone: that is only known on the host that has it. */
-const isAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%')
+/** In its one spelling: what begins with a zero is octal to some programs. And not with a zone, which one host alone knows. */
+const isAddress = (text: string): boolean =>
+  text.includes(':')
+    ? /^[0-9a-f:.]+$/i.test(text) && URL.canParse(`http://[${text}]`)
+    : /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) &&
+      text.split('.').every((part) => Number(part) <= 255 && String(Number(part)) === part)

@@ -2,7 +2,7 @@
  * A backup program that writes a recorded stream from memory, as fast as it is read or at a rate, behind a real agent.
  *
  * So the agent is what there is to wait for. Large files are held open while they are written, as the real program does:
- * their sizes are looked up there. Half of every page is random, the other half zeros.
+ * their sizes are looked up there. Half of every page is random, the other half zeros, and no two are alike.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -68,14 +68,13 @@ export const replayingEngine = async ({ files, fileBytes, bytesPerSecond }: Repl
     code: undefined,
   })
   const out = openSync(stream, 'w')
-  const content = pages(fileBytes)
   for (const name of names) {
     if (isHeld) {
       const source = openSync(join(sources, name), 'w')
       ftruncateSync(source, fileBytes)
       closeSync(source)
     }
-    const bytes = fileChunks(`bench/${name}`, content)
+    const bytes = fileChunks(`bench/${name}`, pages(fileBytes))
     for (let at = 0; at < bytes.length; ) at += writeSync(out, bytes, at)
   }
   writeSync(out, WHOLE_XBSTREAM)

@@ -77,7 +77,7 @@ export const throughAgent = async (
       ? tail.includes('status=COMPLETE')
       : encoding !== 'octet' || compression !== undefined || tail.endsWith('\0'.repeat(1024))
   const least = compression === undefined ? contentBytes * WIRE_PER_RAW[encoding] : contentBytes / 4
-  if (!isWhole || bytes < least) throw new Error(`${bytes} bytes of ${encoding}: ${tail.slice(-500)}\n${agent.logTail}`)
+  if (!isWhole || bytes < least) throw new Error(`${bytes} bytes of ${encoding} for ${contentBytes}: ${agent.logTail}`)
   return { seconds, processorSeconds: processorSecondsOf(agent.pid) - before }
 }
 
