@@ -9,7 +9,6 @@
  */
 
 import { resolve } from 'node:path'
-import process from 'node:process'
 
 import { type Child, startChild } from './child.ts'
 import { classifyFailure, type LockAttempt } from './classify-failure.ts'

@@ -8,7 +8,6 @@
  */
 
 import { availableParallelism } from 'node:os'
-import process from 'node:process'
 
 import { BackupError } from '../errors/index.ts'
 import type { Compression, CompressorName } from '../protocol/index.ts'

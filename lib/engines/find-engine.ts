@@ -6,8 +6,6 @@
  * for, and where, is in the refusal.
  */
 
-import process from 'node:process'
-
 import { BackupError } from '../errors/index.ts'
 import { type ProbeAnswer, probe } from './child-probe.ts'
 import { cleanEnvironment } from './clean-environment.ts'

@@ -8,8 +8,6 @@
  * only greeted looks, and asks nobody.
  */
 
-import process from 'node:process'
-
 import { BackupError } from '../errors/index.ts'
 import { DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 import { resolveDirectory } from './directory-root.ts'

@@ -12,7 +12,6 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import process from 'node:process'
 
 import { BackupError } from '../errors/index.ts'
 import { startChild } from './child.ts'

@@ -7,8 +7,6 @@
  * an agent that is itself killed there is `setpriv --pdeathsig`, see `child.ts`.
  */
 
-import process from 'node:process'
-
 const living = new Set<number>()
 
 const killAll = (): void => {

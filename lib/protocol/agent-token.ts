@@ -13,8 +13,6 @@
  * Pure. Key and refusals: PROTOCOL.md, "Who may ask".
  */
 
-import { crc32 } from 'node:zlib'
-
 /** The key of a request, in every version. */
 export const AGENT_TOKEN_KEY = 'agent-token'
 
@@ -49,6 +47,19 @@ export const tokenProblem = (text: string): string | undefined => {
 }
 
 const checksumOf = (secret: string): string => inDigits(BigInt(crc32(secret)), CHECKSUM_CHARACTERS)
+
+/** As `crc32` of node:zlib, which takes a process of inetd longer to load than all the rest of an answer; for a few characters. */
+const crc32 = (text: string): number => {
+  let sum = -1
+  for (const byte of Buffer.from(text, 'latin1')) {
+    sum ^= byte
+    for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (sum & 1 ? REVERSED_POLYNOMIAL : 0)
+  }
+  return ~sum >>> 0
+}
+
+/** Of CRC-32. Source: RFC 1952, 8. */
+const REVERSED_POLYNOMIAL = 0xedb88320
 
 const inDigits = (value: bigint, characters: number): string => {
   let text = ''

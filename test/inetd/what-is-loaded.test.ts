@@ -92,7 +92,7 @@ test.each([
   expect(loaded.files).toEqual(['backup-agent.cjs', 'core.cjs', 'rolldown-runtime.cjs'])
   // Each of these takes Node longer than the answer itself.
   const costly =
-    /^NativeModule (child_process|worker_threads|cluster|tls|https?|http2|crypto|readline|v8|perf_hooks|assert)$/
+    /^NativeModule (child_process|worker_threads|cluster|tls|https?|http2|crypto|readline|v8|perf_hooks|assert|zlib)$/
   expect(loaded.builtins.filter((name) => costly.test(name))).toEqual([])
   expect(loaded.builtins).toContain('NativeModule net')
 })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
@@ -9,6 +10,16 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 test('a token is its prefix, 256 random bits and a checksum, in letters and digits alone', () => {
   expect(spellToken(Buffer.alloc(TOKEN_BYTES))).toMatch(/^kvb_0{43}[0-9A-Za-z]{6}$/)
   expect(spellToken(randomBytes(TOKEN_BYTES))).toMatch(/^kvb_[0-9A-Za-z]{49}$/)
+})
+
+test('the checksum is the CRC-32 of zlib, in digits of base 62', () => {
+  const inBase62 = (text: string): number => [...text].reduce((sum, digit) => sum * 62 + DIGITS.indexOf(digit), 0)
+
+  for (let time = 0; time < 200; time += 1) {
+    const token = spellToken(randomBytes(TOKEN_BYTES))
+
+    expect(inBase62(token.slice(-6))).toBe(crc32(token.slice(0, -6)))
+  }
 })
 
 test('two tokens are the same only when their random bits are', () => {
