@@ -1,32 +1,27 @@
 /**
- * Dresses units by the kernels: a few of them are copied into their memory, dressed there, and copied out.
+ * Dresses units by the kernels: what is raw is gathered in their memory, dressed there at once, and copied out.
  *
- *     unit, unit, … ─copy─▶ │ in │ ─▶ │ out │ ─copy─▶ a buffer of the pool       some kilobytes at a time
+ *     unit, unit, … ─copy─▶ │ in │ ─▶ │ out │ ─copy─▶ a buffer of the pool
  *
- * What is copied in, dressed and copied out stays in the processor's first cache that way. The same bytes as the plain
- * dressings give, which are the oracle of its tests; and what is odd is left to them.
+ * The same bytes as the plain dressings give, which are the oracle of its tests; and what is odd is left to them.
  */
 
 import { LINE_RAW_BYTES, LINE_WIRE_BYTES } from './base64-line.ts'
 import { IN_AT, type Kernels, OUT_AT } from './kernels.ts'
 import type { Dressing, Sheet } from './unit-encoder.ts'
-import { framedBytes } from './uuencode-frame.ts'
 import { WirePool } from './wire-pool.ts'
 
-/** How an encoding is dressed by the kernels. */
-interface KernelWay {
-  /** Raw bytes that become whole units, or the last of a stream. */
-  wireBytes(rawBytes: number): number
-  /** Dresses so many raw bytes, which lie at `IN_AT`, to `OUT_AT`. */
-  dress(rawBytes: number): void
-}
+/** Dresses so many raw bytes, which lie at `IN_AT`, to `OUT_AT`. Returns how many bytes they have become. */
+type Dress = (rawBytes: number) => number
 
 /** @param plain for the last line of a stream, which is padded */
 export const base64KernelDressing = (kernels: Kernels, plain: Dressing): Dressing => {
-  const whole = new KernelDressing(kernels, plain.unitBytes, {
-    wireBytes: (rawBytes) => (rawBytes / LINE_RAW_BYTES) * LINE_WIRE_BYTES,
-    dress: (rawBytes) => kernels.writeBase64Lines(IN_AT, rawBytes / LINE_RAW_BYTES, OUT_AT),
-  })
+  const dress: Dress = (rawBytes) => {
+    const lines = rawBytes / LINE_RAW_BYTES
+    kernels.writeBase64Lines(IN_AT, lines, OUT_AT)
+    return lines * LINE_WIRE_BYTES
+  }
+  const whole = new KernelDressing(kernels, plain.unitBytes, dress)
   return {
     unitBytes: plain.unitBytes,
     newSheet: (rawBytes) => (rawBytes % plain.unitBytes === 0 ? whole : plain).newSheet(rawBytes),
@@ -36,31 +31,22 @@ export const base64KernelDressing = (kernels: Kernels, plain: Dressing): Dressin
 
 /** @param unitBytes raw bytes in a frame */
 export const uuencodeKernelDressing = (kernels: Kernels, unitBytes: number): Dressing =>
-  new KernelDressing(kernels, unitBytes, {
-    wireBytes: (rawBytes) => framedBytes(rawBytes, unitBytes),
-    dress: (rawBytes) => void kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, OUT_AT),
-  })
-
-/** Of these, input and output fit into the first cache of every processor of the last twenty years. */
-const RAW_BYTES_AT_ONCE = 8 * 1024
+  new KernelDressing(kernels, unitBytes, (rawBytes) => kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, OUT_AT))
 
 class KernelDressing implements Dressing {
   readonly unitBytes: number
   readonly #kernels: Kernels
-  readonly #way: KernelWay
+  readonly #dress: Dress
   readonly #pool = new WirePool()
-  readonly #atOnce: number
 
-  constructor(kernels: Kernels, unitBytes: number, way: KernelWay) {
+  constructor(kernels: Kernels, unitBytes: number, dress: Dress) {
     this.#kernels = kernels
     this.unitBytes = unitBytes
-    this.#way = way
-    this.#atOnce = Math.max(Math.floor(RAW_BYTES_AT_ONCE / unitBytes), 1) * unitBytes
+    this.#dress = dress
   }
 
-  newSheet(rawBytes: number): Sheet {
-    const wire = this.#pool.take(this.#way.wireBytes(rawBytes))
-    return new KernelSheet(this.#kernels.memory, this.#way, this.#atOnce, wire)
+  newSheet(): Sheet {
+    return new KernelSheet(this.#kernels.memory, this.#dress, this.#pool)
   }
 
   takeBack(wires: readonly Buffer[]): void {
@@ -68,31 +54,27 @@ class KernelDressing implements Dressing {
   }
 }
 
+/** To be filled and finished before another one is begun: the memory is everybody's. */
 class KernelSheet implements Sheet {
   readonly #memory: Buffer
-  readonly #way: KernelWay
-  readonly #atOnce: number
-  readonly #wire: Buffer
-  #wireEnd = 0
+  readonly #dress: Dress
+  readonly #pool: WirePool
+  #rawBytes = 0
 
-  constructor(memory: Buffer, way: KernelWay, atOnce: number, wire: Buffer) {
+  constructor(memory: Buffer, dress: Dress, pool: WirePool) {
     this.#memory = memory
-    this.#way = way
-    this.#atOnce = atOnce
-    this.#wire = wire
+    this.#dress = dress
+    this.#pool = pool
   }
 
   add(raw: Buffer, start: number, end: number): void {
-    const memory = this.#memory
-    const way = this.#way
-    for (let at = start; at < end; at += this.#atOnce) {
-      const rawBytes = raw.copy(memory, IN_AT, at, Math.min(at + this.#atOnce, end))
-      way.dress(rawBytes)
-      this.#wireEnd += memory.copy(this.#wire, this.#wireEnd, OUT_AT, OUT_AT + way.wireBytes(rawBytes))
-    }
+    this.#rawBytes += raw.copy(this.#memory, IN_AT + this.#rawBytes, start, end)
   }
 
   finish(): Buffer {
-    return this.#wire
+    const wireBytes = this.#dress(this.#rawBytes)
+    const wire = this.#pool.take(wireBytes)
+    this.#memory.copy(wire, 0, OUT_AT, OUT_AT + wireBytes)
+    return wire
   }
 }

@@ -13,7 +13,6 @@
 import type { Dressing, Sheet } from './unit-encoder.ts'
 import {
   characterOf,
-  framedBytes,
   frameRawBytes,
   LINE_FEED,
   LINE_RAW_BYTES,
@@ -42,7 +41,10 @@ class UuencodeSheet implements Sheet {
   #at = 1 // always odd between frames: prefix and body are even
 
   constructor(unitBytes: number, rawBytes: number) {
-    const wireBytes = framedBytes(rawBytes, unitBytes)
+    const restBytes = rawBytes % unitBytes
+    const frames = (rawBytes - restBytes) / unitBytes
+    const fullBytes = frames === 0 ? 0 : frames * (PREFIX_BYTES + uuencodedBytes(unitBytes))
+    const wireBytes = fullBytes + (restBytes === 0 ? 0 : PREFIX_BYTES + uuencodedBytes(restBytes))
     this.#unitBytes = unitBytes
     this.#store = Buffer.allocUnsafeSlow(wireBytes + 2)
     this.#pairs = new Uint16Array(this.#store.buffer, this.#store.byteOffset, (wireBytes + 2) / 2)

@@ -69,14 +69,6 @@ export const uuencodedBytes = (blockBytes: number): number => {
   return fullLines * LINE_WIRE_BYTES + (restBytes === 0 ? 0 : lineBytes(restBytes))
 }
 
-/** Bytes on the wire, prefixes and all, of frames of `unitBytes` raw bytes each, the last one of what is left. */
-export const framedBytes = (rawBytes: number, unitBytes: number): number => {
-  const restBytes = rawBytes % unitBytes
-  const frames = (rawBytes - restBytes) / unitBytes
-  const fullBytes = frames === 0 ? 0 : frames * (PREFIX_BYTES + uuencodedBytes(unitBytes))
-  return fullBytes + (restBytes === 0 ? 0 : PREFIX_BYTES + uuencodedBytes(restBytes))
-}
-
 /**
  * Whether a frame body can have this size: full lines, then at most one line of 1 to 44 raw bytes.
  *
