@@ -146,11 +146,15 @@ describe('a handshake', () => {
 
   test('that comes a byte now and then does not have more time for it', async () => {
     const client = await rawClient(open.port)
-    client.socket.on('error', () => undefined).write(Buffer.of(0x16, 3, 1, 0xff, 0xff))
+    // A record of 16,383 bytes: at this pace it would take half an hour.
+    client.socket.on('error', () => undefined).write(Buffer.of(0x16, 3, 1, 0x3f, 0xff))
     const drip = setInterval(() => client.socket.write(Buffer.of(0)), 100)
+    const said = open.logs.length
 
     await client.ended()
     clearInterval(drip)
+    await open.logged('refused: no TLS handshake within 2 s')
+    expect(open.logs.slice(said).map(({ code }) => code)).not.toContain('AGENT_TLS_HANDSHAKE')
   })
 
   test('that is broken off leaves an agent that answers', async () => {
