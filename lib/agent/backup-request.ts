@@ -7,6 +7,7 @@
  * Loaded with the first of them, or with an agent that listens.
  */
 
+import { checkUserName } from '../engines/index.ts'
 import type { Logger } from '../log/index.ts'
 import type { AgentRequest } from '../protocol/index.ts'
 import { serveBackup } from './backup-session.ts'
@@ -27,7 +28,9 @@ export const serveBackupRequest = async (
   context: SessionContext,
   log: Logger,
 ): Promise<void> => {
-  const login = loginTrial(arrived.visitor, { ...decision, instance: context.name })
+  const isTried = context.loginRequired || context.server !== undefined
+  const login = isTried ? loginTrial(arrived.visitor, { ...decision, instance: context.name }) : undefined
+  if (login !== undefined && decision.user !== undefined) checkUserName(decision.user) // an account has one spelling
   if (login !== undefined && !(await login.turn(context.hurry))) return
   const connection = { ...arrived, login }
   const wishes = readServerWishes(request)
@@ -51,7 +54,7 @@ const serveOfPages = async (
   const lease = context.admission.admit(decision.sid)
   try {
     const serverSide = serverSideOf(decision, wishes, context)
-    const origin = await findOrigin(decision, context, log)
+    const origin = await findOrigin(decision, context, log, () => connection.login?.wasRight())
     await serveBackup(connection, decision, context, log, { serverSide, ...origin, lease })
   } finally {
     lease.release() // the job has done so already, where there was one

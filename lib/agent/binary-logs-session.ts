@@ -54,6 +54,7 @@ export const serveBinaryLogs = async (
       debts,
       log: log.child({ sid }),
     })
+    connection.login?.wasRight()
     if (plan.kind === 'nothing') return await nothing(plan.msg)
     const { files, replica } = plan
     await serveBackup(connection, decision, context, log, {

@@ -135,6 +135,8 @@ export class ConnectionGate {
       return waitMs
     },
     triesLogin: ({ source }, account) => this.#logins.turn(`${source.name} ${account}`, this.#surroundings.nowMs()),
+    givesTurnBack: ({ source }, account) =>
+      this.#logins.giveBack(`${source.name} ${account}`, this.#surroundings.nowMs()),
     hasTriedLogin: ({ source }, account, isRight) => {
       const key = `${source.name} ${account}`
       if (isRight) this.#logins.forgive(key)

@@ -83,6 +83,12 @@ export class LoginPenalties {
     return waitMs
   }
 
+  /** A turn that was waited for is not wanted any more: the next try may have it. */
+  giveBack(key: string, nowMs: number): void {
+    const record = this.#remembered(key, nowMs)
+    if (record !== undefined) record.nextTurnMs = Math.max(record.nextTurnMs - delayMs(record.failures), nowMs)
+  }
+
   #remembered(key: string, nowMs: number): Record | undefined {
     const record = this.#records.get(key)
     if (record === undefined) return undefined

@@ -138,8 +138,7 @@ export const decide = (
   return {
     kind: isBinaryLogs ? 'binary-logs' : 'backup',
     sid,
-    ...(hostLogin ? { user: hostUser, password: undefined } : { user: request.user, password: request.password }),
-    ...(hostLogin || request.user === undefined ? { isHostLogin: true } : {}),
+    ...loginFor(request, hostLogin, hostUser),
     isFraming: isFramingVersion(version),
     format: request.format,
     encoding,
@@ -148,6 +147,16 @@ export const decide = (
     ...(request.increment === undefined ? {} : { increment: request.increment }),
     ...(options === undefined ? {} : { options }),
   }
+}
+
+/** Without a user of its own a client has no login: its password must not be tried at the host's account. */
+const loginFor = (
+  { user, password }: CopyRequest,
+  hostLogin: boolean,
+  hostUser: string | undefined,
+): Pick<StreamDecision, 'user' | 'password' | 'isHostLogin'> => {
+  if (!hostLogin && user !== undefined) return { user, password }
+  return { user: hostLogin ? hostUser : undefined, password: undefined, isHostLogin: true }
 }
 
 const encodingOf = ({ streamEncoding, format }: CopyRequest, version: ProtocolVersion): StreamEncoding => {

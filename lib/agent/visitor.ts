@@ -56,6 +56,8 @@ export interface Desk {
   isDenied(guest: Guest): number | undefined
   /** Milliseconds until its turn. @returns undefined when too many wait for theirs */
   triesLogin(guest: Guest, account: string): number | undefined
+  /** It has left before its turn came. */
+  givesTurnBack(guest: Guest, account: string): void
   hasTriedLogin(guest: Guest, account: string, isRight: boolean): void
   mayLog(guest: Guest, what: string): boolean
 }
@@ -128,7 +130,10 @@ export class Guest implements Visitor, Waiting {
     const waitMs = this.#desk.triesLogin(this, account)
     if (waitMs === undefined) return 'refused'
     if (waitMs === 0) return 'come'
-    if (!(await this.#waitAsStranger(waitMs, hurry))) return 'gone'
+    if (!(await this.#waitAsStranger(waitMs, hurry))) {
+      this.#desk.givesTurnBack(this, account)
+      return 'gone'
+    }
     this.known()
     return 'come'
   }

@@ -39,3 +39,4 @@ export type {
   LogSequenceNumbers,
   XbstreamRun,
 } from './types.ts'
+export { checkUserName } from './option-file.ts'

@@ -58,7 +58,7 @@ export const optionFileText = (login: Login, include?: string): string => {
   const lines: string[] = []
   if (include !== undefined) lines.push(`!include ${checkInclude(include)}`)
   const options: string[] = []
-  if (login.user !== undefined) options.push(`user=${quote(checkUser(login.user))}`)
+  if (login.user !== undefined) options.push(`user=${quote(checkUserName(login.user))}`)
   if (login.password !== undefined) options.push(`password=${quote(checkPassword(login.password))}`)
   for (const group of GROUPS) lines.push(`[${group}]`, ...options)
   return `${lines.join('\n')}\n`
@@ -89,7 +89,8 @@ export const openOptionFile = async (directory: string, login: Login, include?: 
 /** Double quotes keep blanks, `#` and `;`; inside them only the backslash and the quote mean something. */
 const quote = (value: string): string => `"${value.replace(/[\\"]/g, '\\$&')}"`
 
-const checkUser = (user: string): string => {
+/** @throws BackupError `ENGINE_LOGIN_INVALID` */
+export const checkUserName = (user: string): string => {
   if (USER_NAME.test(user)) return user
   throw new BackupError(
     'ENGINE_LOGIN_INVALID',

@@ -352,6 +352,20 @@ describe('turns', () => {
       expect(gate.counts).toEqual({ all: 1, strangers: 0 })
     })
 
+    test('a flood of those who do not wait for their turn keeps nobody from his', async () => {
+      wrong(SOURCE, 'shop', 6)
+      const flood = Array.from({ length: 50 }, () => {
+        const { visitor, socket } = arrive(SOURCE)
+        const turn = visitor.loginTurn('shop', never)
+        socket.destroy()
+        return turn
+      })
+      const ends = await Promise.all(flood)
+
+      expect(new Set(ends)).toEqual(new Set(['gone', 'refused']))
+      expect(await endings([tryLogin(SOURCE, 'shop')])).toEqual([expect.stringMatching(/^\d+ come$/)])
+    })
+
     test('who waits and is gone is not tried; who waits when the agent ends is', async () => {
       wrong(SOURCE, 'shop', 6)
       const [gone, waiting] = [arrive(SOURCE), arrive(SOURCE)]

@@ -209,14 +209,8 @@ describe('a client whose login is refused', () => {
     expect(agent.stderr).toMatch(/"said":"the database refused the login: Access denied for user 'socket'@'localhost'"/)
   })
 
-  const upon = async (password: string): Promise<string> => {
-    const pairs = [
-      'action=copy from',
-      'user=backup',
-      `password=${password}`,
-      'backup-level=1',
-      `incremental-lsn=${FAR}`,
-    ]
+  const upon = async (password: string, base = `incremental-lsn=${FAR}`): Promise<string> => {
+    const pairs = ['action=copy from', 'user=backup', `password=${password}`, 'backup-level=1', base]
     const { bytes } = await converse(agent.port, ['0.77.0', pairs.length, ...pairs, '', ''].join('\n'))
     return bytes.toString().replace(/sid=.*\n/, '')
   }
@@ -224,6 +218,8 @@ describe('a client whose login is refused', () => {
   test('hears nothing of a base, which says where the server stands', async () => {
     expect(await upon('wrong')).toContain('code=ENGINE_LOGIN\n')
     expect(await upon('secret')).toContain('code=JOB_BASE_LSN\n')
+    expect(await upon('wrong', 'base-sid=never was')).toContain('code=ENGINE_LOGIN\n')
+    expect(await upon('secret', 'base-sid=never was')).toContain('code=JOB_BASE_UNKNOWN\n')
   })
 
   test('is told that another backup runs, as everybody is, and not whether the login is right', async () => {

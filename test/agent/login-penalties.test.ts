@@ -35,6 +35,18 @@ test('the next ones wait for their turns, and who would wait too long is refused
   expect(penalties.turn(SOURCE, 4 * SECOND)).toBe(8 * SECOND) // one has had its turn: there is room for another
 })
 
+test('a turn that is given back is there for the next one, and no more than that', () => {
+  const penalties = after(6)
+  const taken = [penalties.turn(SOURCE, 0), penalties.turn(SOURCE, 0), penalties.turn(SOURCE, 0)]
+
+  penalties.giveBack(SOURCE, 0)
+
+  expect(taken).toEqual([4 * SECOND, 8 * SECOND, undefined])
+  expect([penalties.turn(SOURCE, 0), penalties.turn(SOURCE, 0)]).toEqual([8 * SECOND, undefined])
+  for (let time = 0; time < 10; time += 1) penalties.giveBack(SOURCE, 0)
+  expect([penalties.turn(SOURCE, 0), penalties.turn(SOURCE, 0)]).toEqual([0, 4 * SECOND])
+})
+
 test('who comes when its time is over waits for nothing', () => {
   const penalties = after(4)
 

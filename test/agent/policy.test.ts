@@ -125,6 +125,15 @@ describe('what 0.77 has added', () => {
     expect(decideAs('0.77.0', { action: 'copy from', user: 'backupdb' })).toMatchObject({ kind: 'backup' })
   })
 
+  test('without a user has no login of its own: a password is not tried at the account of the host', () => {
+    const asked = { action: 'copy from', password: 'guessed' }
+
+    expect(decideAs('0.77.0', asked, { ...CONTEXT, loginRequired: false })).toMatchObject({
+      isHostLogin: true,
+      password: undefined,
+    })
+  })
+
   test('is not there for a client of 0.76: frames are an unknown encoding, the format an unknown key', () => {
     expect(() => decideOn(FRAMED)).toThrow(expect.objectContaining({ code: 'ENCODING_UNKNOWN' }))
     expect(decideOn({ ...EXAMPLE, 'agent-stream-format': 'zip' })).toMatchObject({ format: 'tar' })
