@@ -164,13 +164,14 @@ const create = async (path: string, mode: number): Promise<FileHandle> => {
     if (code === 'ENOSPC' || code === 'EDQUOT') throw notWritten(path, cause)
     if (code !== 'EEXIST') throw unusable(path, `it cannot be made: ${code}`, 'name a directory of your own', cause)
     const isCut = await isEmpty(path)
+    const hint = isCut ? cutShort(path) : 'nothing is overwritten: move it away, or name another directory'
     throw new BackupError(
       'CERTIFICATE_EXISTS',
       `expected no file ${path}, found ${isCut ? 'an empty one' : 'one'}`,
       { path },
       {
         cause,
-        hint: isCut ? cutShort(path) : 'nothing is overwritten: move it away, or name another directory',
+        hint,
       },
     )
   }
@@ -179,8 +180,9 @@ const create = async (path: string, mode: number): Promise<FileHandle> => {
 /** Its name is taken first, and filled last. */
 const isEmpty = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined))?.size === 0
 
-const cutShort = (certificate: string): string =>
-  `left by one who was killed while making it: rm -f ${certificate} ${certificate.replace(/\.crt$/, '.key')}, and make it again`
+/** Whether its certificate was lost or never made, nobody knows here: so nothing is to be removed. */
+const cutShort = (path: string): string =>
+  `put a copy of it there; or, if one was killed while making it: mv ${path} ${path}.cut, likewise the .crt or .key beside it, and make it again`
 
 /** Whoever can write there can put another key in the place of one. */
 const checkHome = async (home: string): Promise<void> => {
@@ -233,10 +235,13 @@ const notWritten = (path: string, cause: unknown): BackupError => {
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
 const DNS_NAME = new RegExp(String.raw`^(?:\*\.)?${LABEL}(?:\.${LABEL})*$`)
 
+/** Many programs take a name that ends so for an address. Source: WHATWG URL, "ends in a number checker". */
+const LIKE_AN_ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i
+
 /** `db1` -> `DNS:db1`. Only what cannot mean anything else in a configuration of openssl. */
 const alternativeName = (name: string): string => {
   if (isAddress(name)) return `IP:${name}`
-  if (name.length <= 253 && DNS_NAME.test(name) && !/^[\d.]+$/.test(name)) return `DNS:${name}`
+  if (name.length <= 253 && DNS_NAME.test(name) && !LIKE_AN_ADDRESS.test(name)) return `DNS:${name}`
   throw new BackupError(
     'CLI_USAGE',
     `expected the name or address of a host, found ${JSON.stringify(name.slice(0, 80))}`,

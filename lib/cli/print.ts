@@ -4,6 +4,8 @@
  * Without this such a write ends the process as a bug would, behind a backup that is whole.
  */
 
+import { fstatSync, statSync } from 'node:fs'
+
 import { BackupError } from '../errors/index.ts'
 
 /**
@@ -19,8 +21,18 @@ export const print = async (stream: NodeJS.WritableStream, words: string): Promi
 
 /** For words that are said once: that nobody reads them is a failure, too. @throws BackupError `CLI_OUTPUT` */
 export const printToReader = async (stream: NodeJS.WritableStream, words: string): Promise<void> => {
+  if (stream === process.stdout && isNowhere()) throw notPrinted({ name: '', message: '', code: '/dev/null' })
   const failure = await written(stream, words)
   if (failure !== undefined) throw notPrinted(failure)
+}
+
+/** Where Node puts a standard output that was closed. */
+const isNowhere = (): boolean => {
+  try {
+    return fstatSync(process.stdout.fd).rdev === statSync('/dev/null').rdev
+  } catch {
+    return false // writing says what is wrong
+  }
 }
 
 const written = (stream: NodeJS.WritableStream, words: string): Promise<NodeJS.ErrnoException | undefined> => {

@@ -17,6 +17,7 @@ import { BackupError } from '../errors/index.ts'
 import { spellToken, TOKEN_BYTES } from '../protocol/index.ts'
 import {
   addToken,
+  checkNewName,
   hashOf,
   isExpired,
   isTokenName,
@@ -83,7 +84,17 @@ const addCommand = (): Command =>
     const token = spellToken(randomBytes(TOKEN_BYTES))
     const path = tokensFileOf(configuration)
     const entry = { name, hash: hashOf(token), role: options.role, createdMs, expiresMs, revokedMs: undefined }
-    await addToken(path, entry, () => printToReader(process.stdout, `${token}\n`))
+    await checkNewName(path, name)
+    // First: what nobody got must not be worth anything, and nobody else waits meanwhile.
+    await printToReader(process.stdout, `${token}\n`)
+    await addToken(path, entry).catch((error: unknown) => {
+      if (!(error instanceof BackupError) || error.facts['isChanged'] === true) throw error
+      const { code, message, facts, hint } = error
+      throw new BackupError(code, `the token that was printed is worth nothing: ${message}`, facts, {
+        cause: error,
+        ...(hint === undefined ? {} : { hint }),
+      })
+    })
     const until = expiresMs === undefined ? 'until it is revoked' : `until ${label(expiresMs)}`
     await print(
       process.stderr,

@@ -2,7 +2,7 @@
  * Changes the file of tokens, whole or not at all, one after the other.
  *
  *     tokens.lock   made by whoever changes, and by nobody while it is there (O_EXCL)
- *       │ read tokens, change, write here, fsync, hand the new token out
+ *       │ read tokens, change, write here, fsync
  *       └─rename──▶ tokens      the change, and the end of the lock, in one step
  *
  * An agent that reads meanwhile sees the old file or the new one. Owner and mode of the file stay. A
@@ -23,27 +23,27 @@ import { readTokens, type TokensFile, type TokensLine, tokensText, unusable } fr
 const LOCK_MS = 10_000
 const LOOK_MS = 20
 
-/**
- * @param handOut gives the token to whoever wants it: when that fails it was never there
- * @throws BackupError `AGENT_ACCESS_TOKENS`, `AGENT_TOKENS_WRITE`; `CLI_USAGE` when the name is taken, also by one that
- *   was revoked; what `handOut` throws
- */
-export const addToken = (path: string, entry: TokenEntry, handOut?: () => Promise<void>): Promise<void> =>
-  change(path, addedTo(entry), handOut)
+/** @throws BackupError `AGENT_ACCESS_TOKENS`; `CLI_USAGE` when the name is taken, also by one that was revoked */
+export const checkNewName = async (path: string, name: string): Promise<void> => {
+  checkFree((await readTokens(path))?.lines ?? [], name)
+}
 
-const addedTo =
-  (entry: TokenEntry) =>
-  (lines: readonly TokensLine[]): readonly TokensLine[] => {
-    if (lines.some((line) => 'hash' in line && line.name === entry.name)) {
-      throw new BackupError(
-        'CLI_USAGE',
-        `there is a token ${entry.name} already`,
-        { name: entry.name },
-        { hint: 'choose another name; that of a revoked token stays taken, because the history speaks of it' },
-      )
-    }
+/** @throws BackupError as `checkNewName`, and `AGENT_TOKENS_WRITE` */
+export const addToken = (path: string, entry: TokenEntry): Promise<void> =>
+  change(path, (lines) => {
+    checkFree(lines, entry.name)
     return [...lines, entry]
-  }
+  })
+
+const checkFree = (lines: readonly TokensLine[], name: string): void => {
+  if (!lines.some((line) => 'hash' in line && line.name === name)) return
+  throw new BackupError(
+    'CLI_USAGE',
+    `there is a token ${name} already`,
+    { name },
+    { hint: 'choose another name; that of a revoked token stays taken, because the history speaks of it' },
+  )
+}
 
 /**
  * @returns whether it had not been revoked before
@@ -68,11 +68,7 @@ export const revokeToken = async (path: string, name: string, nowMs: number): Pr
   return isNew
 }
 
-const change = async (
-  path: string,
-  next: (lines: readonly TokensLine[]) => readonly TokensLine[],
-  beforeItCounts: () => Promise<void> = async () => {},
-): Promise<void> => {
+const change = async (path: string, next: (lines: readonly TokensLine[]) => readonly TokensLine[]): Promise<void> => {
   const lockPath = `${path}.lock`
   const lock = await takeLock(path, lockPath)
   let isRenamed = false
@@ -82,12 +78,11 @@ const change = async (
     await likeBefore(lock, path, before)
     await lock.writeFile(text)
     await lock.sync()
-    await beforeItCounts()
     await rename(lockPath, path)
     isRenamed = true
     await keepName(dirname(path))
   } catch (error) {
-    throw error instanceof BackupError ? error : notWritten(path, error)
+    throw error instanceof BackupError ? error : notWritten(path, error, isRenamed)
   } finally {
     await lock.close()
     if (!isRenamed) await unlink(lockPath).catch(() => undefined)
@@ -102,7 +97,7 @@ const takeLock = async (path: string, lockPath: string): Promise<FileHandle> => 
       return await open(lockPath, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600)
     } catch (error) {
       const code = codeOf(error)
-      if (FULL.has(code)) throw notWritten(path, error)
+      if (FULL.has(code)) throw notWritten(path, error, false)
       if (code !== 'EEXIST')
         throw unusable(path, `its lock ${lockPath} cannot be made: ${code}`, howToMake(path), error)
       if (performance.now() >= deadlineMs) {
@@ -144,14 +139,21 @@ const keepName = async (directory: string): Promise<void> => {
 /** The disk, or what this user may have of it. */
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])
 
-const notWritten = (path: string, cause: unknown): BackupError => {
+const notWritten = (path: string, cause: unknown, isChanged: boolean): BackupError => {
   const code = codeOf(cause)
-  return new BackupError(
-    'AGENT_TOKENS_WRITE',
-    `the tokens file ${path} cannot be written: ${code}; it is as it was`,
-    { path, errno: code },
-    { cause, hint: FULL.has(code) ? 'free some space, and try again' : `may this user change it? ls -l ${path}` },
-  )
+  const problem = isChanged
+    ? `is changed, and the disk does not confirm it: ${code}; it may be lost if this host crashes now`
+    : `cannot be written: ${code}; it is as it was`
+  const hint = HOW_TO_WRITE[code] ?? `may this user change it? ls -l ${path}`
+  const facts = { path, errno: code, isChanged }
+  return new BackupError('AGENT_TOKENS_WRITE', `the tokens file ${path} ${problem}`, facts, { cause, hint })
+}
+
+const HOW_TO_WRITE: Readonly<Record<string, string>> = {
+  ENOSPC: 'free some space, and try again',
+  EDQUOT: 'free some space, and try again',
+  EIO: 'look at the disk: dmesg',
+  EBUSY: 'is the file a mount of its own? mount its directory instead',
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown error'

@@ -140,6 +140,7 @@ describe('refused is', () => {
     ['an option', '-config', 'CLI_USAGE'],
     ['half an address', '300.1.2.3', 'CLI_USAGE'],
     ['an address that programs read differently', '010.0.0.1', 'CLI_USAGE'],
+    ['a name that is an address to many programs', '0x7f.0.0.1', 'CLI_USAGE'],
     ['an address that only this host understands', 'fe80::1%eth0', 'CLI_USAGE'],
     ['nothing', '', 'CLI_USAGE'],
   ])('%s', async (_, name, code) => {
@@ -188,7 +189,7 @@ describe('refused is', () => {
       'cut-short',
       (home) => truncateSync(join(home, 'ca.crt')),
       /holds no certificate/,
-      /was killed.*: rm -f .*ca\.key/,
+      /put a copy of it there; or, .* was killed.*: mv .*ca\.crt /,
     ],
   ])('an authority that cannot sign: %s', async (name, change, problem, hint) => {
     const error = await changed(name, change)
@@ -207,7 +208,7 @@ describe('refused is', () => {
 
     await expect(makeAuthority(home, 10, Date.now())).rejects.toMatchObject({
       code: 'CERTIFICATE_EXISTS',
-      hint: expect.stringMatching(/was killed.*: rm -f .*ca\.crt .*ca\.key, and make it again/),
+      hint: expect.stringMatching(/was killed.*: mv .*ca\.crt .*, and make it again/),
     })
   })
 
