@@ -27,18 +27,21 @@ export type Ping = (address: Address) => Promise<{ readonly agent: string }>
 /** Which address a name means on this host. */
 type LookUp = (name: string) => Promise<{ readonly address: string }>
 
-export const checkPort = async ({ host, port }: Address, ping: Ping, lookUp: LookUp = lookup): Promise<Finding> => {
+export const checkPort = async (address: Address, ping: Ping, lookUp: LookUp = lookup): Promise<Finding> => {
+  const finding = await askThere(address, ping)
+  const inner = finding.result === 'ok' ? await innerAddress(address.host.toLowerCase(), lookUp) : undefined
+  if (inner === undefined) return finding
+  return warn(
+    'port',
+    `${finding.found}; but the name ${address.host} means ${inner} here, where no other machine reaches the agent`,
+    'name an address of this host with --listen, or 0.0.0.0 for all; or "localhost", if that is meant',
+  )
+}
+
+const askThere = async ({ host, port }: Address, ping: Ping): Promise<Finding> => {
   const where = `${host}:${port}`
   if (port === 0) return ok('port', 'the system chooses one')
   if (!isOwn(host)) return fail('port', `${host} is no address of this host`, 'change --listen')
-  const inner = await innerAddress(host, lookUp)
-  if (inner !== undefined) {
-    return warn(
-      'port',
-      `the name ${host} means ${inner} here, where no other machine reaches the agent`,
-      'name an address of this host with --listen, or 0.0.0.0 for all; or "localhost", if that is meant',
-    )
-  }
   try {
     const { agent } = await ping({ host: ANY[host] ?? host, port })
     return ok('port', `${agent} answers at ${where}`)

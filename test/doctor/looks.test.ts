@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startAgent } from '../../lib/agent/index.ts'
 import { pingAgent } from '../../lib/client/index.ts'
 import { checkAccess } from '../../lib/doctor/access.ts'
+import { BackupError } from '../../lib/errors/index.ts'
 import { checkPort, type Ping } from '../../lib/doctor/agent-port.ts'
 import { checkClock } from '../../lib/doctor/clock.ts'
 import { checkDataDirectory, surveyDataDirectory } from '../../lib/doctor/data-directory.ts'
@@ -205,13 +206,18 @@ describe('the port', () => {
   })
 
   test('a name that means this host alone is warned about: nobody else would reach the agent', async () => {
+    const answers: Ping = async () => ({ agent: 'an agent' })
     const debians = async () => ({ address: '127.0.1.1' })
-    const warned = { result: 'warn', found: expect.stringContaining('the name db1 means 127.0.1.1 here') }
+    const warned = { result: 'warn', found: expect.stringContaining('but the name db1 means 127.0.1.1 here') }
 
-    expect(await checkPort({ host: 'db1', port: 25_300 }, ping, debians)).toMatchObject(warned)
+    expect(await checkPort({ host: 'db1', port: 25_300 }, answers, debians)).toMatchObject(warned)
+    const taken: Ping = async () => {
+      throw new BackupError('PROTOCOL_ANSWER_INVALID', 'no agent')
+    }
+    expect(await checkPort({ host: 'db1', port: 25_300 }, taken, debians)).toMatchObject({ result: 'fail' })
     const other = async () => ({ address: '192.0.2.1' })
-    expect((await checkPort({ host: 'db1', port: 25_300 }, ping, other)).found).not.toContain('means')
-    expect((await checkPort({ host: 'localhost', port: 25_300 }, ping, debians)).found).not.toContain('means')
+    expect((await checkPort({ host: 'db1', port: 25_300 }, answers, other)).found).not.toContain('means')
+    expect((await checkPort({ host: 'LocalHost', port: 25_300 }, answers, debians)).found).not.toContain('means')
   })
 })
 
