@@ -28,7 +28,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'lib/certificates/trusted-file.ts': 'keys: O_NOFOLLOW, owner and mode; certificates: what the operator has named',
   'lib/cli/client-descriptors.ts': '/dev/null',
   'lib/cli/record-command.ts': 'O_NOFOLLOW; the operator’s own choice: made new, or a plain file replaced',
-  'lib/cli/token.ts': 'reads what its own user has named, and looks at its mode',
+  'lib/cli/secret-file.ts': 'reads what its own user has named, and looks at its mode',
   'lib/client/archive-file.ts': 'reads what the operator has named',
   'lib/client/increment-directory.ts': 'mkdir, which refuses what is there; beside the operator’s own target',
   'lib/client/part-file.ts': 'O_EXCL and O_NOFOLLOW, link or rename; beside the operator’s own target',
