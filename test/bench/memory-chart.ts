@@ -23,6 +23,7 @@ export const memoryChart = (panels: readonly Panel[]): string => {
   const top = Math.ceil(most / 50) * 50
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${panels.length * WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11" fill="currentColor" color="#777">`,
+    '<title>Resident memory of an agent, MiB</title>',
     ...panels.map(
       (panel, at) => `<g transform="translate(${at * WIDTH + LEFT} ${TOP})">\n${drawPanel(panel, top)}\n</g>`,
     ),
