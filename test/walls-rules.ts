@@ -98,8 +98,9 @@ const HOMES: Readonly<Record<string, Home>> = {
     why: 'a mistyped name is answered in the same words everywhere',
   },
   'node:net': {
-    home: /^lib\/(agent\/listener|client\/request|log\/journal-destination)[^/]*\.ts$/,
-    where: 'lib/agent/listener*.ts, lib/client/request*.ts and lib/log/journal-destination.ts',
+    home: /^lib\/(agent\/listener|client\/request|log\/journal-destination|engines\/child-output)[^/]*\.ts$/,
+    where:
+      'lib/agent/listener*.ts, lib/client/request*.ts, lib/log/journal-destination.ts and lib/engines/child-output.ts',
     why: 'everything behind those works on streams, and can be tested without a network',
     typesIn: /^lib\/(agent|client)\//,
   },

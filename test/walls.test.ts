@@ -130,7 +130,7 @@ describe('a wall', () => {
         [
           'node:net',
           'lib/agent/session.ts',
-          'lib/agent/listener*.ts, lib/client/request*.ts and lib/log/journal-destination.ts',
+          'lib/agent/listener*.ts, lib/client/request*.ts, lib/log/journal-destination.ts and lib/engines/child-output.ts',
         ],
       ] as const
     ).map(([name, path, where]): [string, Source, string] => [

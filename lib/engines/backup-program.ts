@@ -91,6 +91,7 @@ const runBackupProgram = async (
     args: ['--defaults-file=/dev/fd/3', ...args],
     environment: cleanEnvironment(settings.searchPath ?? process.env['PATH'] ?? DEFAULT_SEARCH_PATH, process.env['TZ']),
     workingDirectory: settings.runtimeDirectory,
+    largeReadsIn: settings.runtimeDirectory,
     descriptor3: optionFile.fd,
     lock,
     signal,

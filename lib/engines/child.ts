@@ -20,6 +20,7 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { BackupError } from '../errors/index.ts'
+import { ChildOutput, type ChildSocket, openChildSocket } from './child-output.ts'
 import { guardWords } from './host-guards.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
 
@@ -34,6 +35,11 @@ export interface ChildOrder {
   readonly workingDirectory: string
   /** A pipe: the caller writes to `Child.stdin`, and ends it. Left out: the child finds nothing there. */
   readonly stdin?: 'pipe' | undefined
+  /**
+   * A directory that is ours alone: the child's output is read in large pieces, through a socket that is made there.
+   * Left out: through a pipe, in smaller ones.
+   */
+  readonly largeReadsIn?: string | undefined
   /** Becomes descriptor 3 of the child. The caller keeps its own and closes it after the start. */
   readonly descriptor3?: number | undefined
   /**
@@ -59,8 +65,8 @@ export interface Child {
   readonly pid: number
   /** Where the order asked for it. What the child does not take any more is told to the write, not by an event. */
   readonly stdin: Writable | undefined
-  /** To be read with `for await` or `read()`; it does not flow by itself. */
-  readonly stdout: Readable
+  /** To be read with `for await`; it does not flow by itself, but for what is read ahead. */
+  readonly stdout: Readable | ChildOutput
   /** Bytes of stdout that have come so far, read or not. */
   outputBytes(): number
   /** Whether it was reaped. Its output may still have to be read. */
@@ -78,6 +84,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
   order.signal.throwIfAborted()
   const { execa } = await import('execa') // with the first child: most questions need none
   order.signal.throwIfAborted()
+  const socket = order.largeReadsIn === undefined ? undefined : await socketFor(order, order.largeReadsIn)
   const [file = order.program, ...args] = [...guardWords(order.lock), order.program, ...order.args]
   const subprocess = execa(file, args, {
     cwd: order.workingDirectory,
@@ -93,18 +100,20 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     // execa's types know the descriptors 3 to 9 only; it takes any.
     stdio: [
       order.stdin ?? 'ignore',
-      'pipe',
+      socket?.childEnd ?? 'pipe',
       'pipe',
       ...(order.descriptor3 === undefined ? [] : [order.descriptor3 as 3]),
     ],
   })
-  const { pid, stdout, stderr } = subprocess
+  socket?.childEnd.destroy() // the child has its own
+  const { pid, stderr } = subprocess
+  const stdout = socket?.output ?? (subprocess.stdout as Readable | null)
   const stdin = order.stdin === undefined ? undefined : (subprocess.stdin ?? undefined)
   if (pid === undefined || stdout === null || stderr === null) {
     const { originalMessage = 'unknown reason' } = (await subprocess) as { originalMessage?: string }
-    throw new BackupError('ENGINE_UNUSABLE', `${order.program} cannot be started: ${originalMessage}`, {
-      program: order.program,
-    })
+    const failure = cannotStart(order, originalMessage)
+    socket?.output.destroy(failure)
+    throw failure
   }
   rememberGroup(pid)
   order.onStart?.(pid)
@@ -121,13 +130,10 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     forgetGroup(pid)
   })
   subprocess.catch(() => {}) // how it ended is told by 'close'
-  stdout.on('error', () => {}) // told to whoever reads it; not reading it must not be fatal
+  if (!(stdout instanceof ChildOutput)) keepForItsReader(stdout)
   stderr.on('error', () => {})
   stdin?.on('error', () => {})
   stderr.on('data', order.onStderr)
-  // When a child ends, Node makes whatever output nobody listens to flow away, to get at its end. A listener keeps
-  // it, however late its reader comes.
-  stdout.on('readable', () => {})
 
   const cancel = (): void => {
     stdout.destroy(order.signal.reason as Error) // whoever reads it is told why
@@ -139,7 +145,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     cancel() // `onStart` did it: there is no event for that any more
   else order.signal.addEventListener('abort', cancel, { once: true })
 
-  const settled = closed.then((end) => {
+  const settled = Promise.all([closed, socket?.output.closed]).then(([end]) => {
     order.signal.removeEventListener('abort', cancel)
     return end
   })
@@ -147,10 +153,30 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     pid,
     stdin,
     stdout,
-    outputBytes: () => (stdout as Readable & { readonly bytesRead: number }).bytesRead, // a pipe is a socket to Node
+    outputBytes: () => (stdout as Pick<ChildOutput, 'bytesRead'>).bytesRead, // a pipe is a socket to Node
     hasEnded: () => reaped,
     settled,
   }
+}
+
+const socketFor = async (order: ChildOrder, directory: string): Promise<ChildSocket> => {
+  const socket = await openChildSocket(directory).catch((error: unknown) => {
+    throw cannotStart(order, `no socket for its output: ${(error as Error).message}`)
+  })
+  if (!order.signal.aborted) return socket
+  socket.childEnd.destroy()
+  socket.output.destroy(order.signal.reason)
+  throw order.signal.reason
+}
+
+const cannotStart = ({ program }: ChildOrder, why: string): BackupError =>
+  new BackupError('ENGINE_UNUSABLE', `${program} cannot be started: ${why}`, { program })
+
+const keepForItsReader = (stdout: Readable): void => {
+  stdout.on('error', () => {}) // told to whoever reads it; not reading it must not be fatal
+  // When a child ends, Node makes whatever output nobody listens to flow away, to get at its end. A listener keeps
+  // it, however late its reader comes.
+  stdout.on('readable', () => {})
 }
 
 const stopGroup = async (

@@ -37,6 +37,8 @@ const PLACES: Readonly<Record<string, string>> = {
   'lib/config/config-file.ts': 'O_NOFOLLOW; owner, mode and way are looked at',
   'lib/doctor/data-directory.ts': 'opens the server’s files for reading and reads nothing',
   'lib/engines/binary-logs.ts': 'O_NOFOLLOW, names from the server’s own list',
+  'lib/engines/child-output.ts':
+    'a socket with a random name in the runtime directory, 0700 and ours; gone again before anything is said on it',
   'lib/engines/option-file.ts':
     'O_EXCL, O_NOFOLLOW and a random name in the runtime directory; the operator’s own file: owner, mode, way',
   'lib/engines/read-unchanged.ts': 'O_NOFOLLOW, in the directory that the operator has named',
