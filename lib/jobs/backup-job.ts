@@ -14,8 +14,6 @@
  * once; the lease is released only after the engine is gone.
  */
 
-import { createHash } from 'node:crypto'
-
 import type { ArchiveMark, MetadataFound, TarSummary } from '../archive/index.ts'
 import type { Encoder } from '../encodings/index.ts'
 import {
@@ -27,7 +25,7 @@ import {
   startCompressor,
 } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
-import { ByteMeter, withFirstChunk } from '../flow/index.ts'
+import { ByteMeter, SideDigest, withFirstChunk } from '../flow/index.ts'
 import type { JobEnd, Outcome } from '../history/index.ts'
 import type { Logger } from '../log/index.ts'
 import { AwakeClock } from './awake-clock.ts'
@@ -52,7 +50,7 @@ export class BackupJob {
   readonly #startedMs: number
   readonly #spill: JobSpill
   readonly #sent: ByteMeter
-  readonly #digest = createHash('sha256')
+  readonly #digest = new SideDigest()
   #state: JobState = 'queued'
   #stopped: { readonly reason: BackupError; readonly state: 'failed' | 'cancelled' } | undefined
   #isRemembered = false
@@ -293,6 +291,7 @@ export class BackupJob {
   async release(): Promise<void> {
     this.#abort.abort()
     this.#ended.abort()
+    this.#digest.close()
     await this.#run?.settled
     await this.#compressor?.settled
     await this.#order.serverSide?.after()
@@ -372,7 +371,7 @@ export class BackupJob {
       },
       onArchiveBytes: (bytes) => {
         this.#archiveBytes += bytes.length
-        this.#digest.update(bytes)
+        return this.#digest.update(bytes)
       },
       onLeft: (archiveBytes) => this.#sent.add(archiveBytes - this.#sent.bytes),
       // The one who sends may be waiting for a network that takes nothing: it is told by the abort.
@@ -393,7 +392,8 @@ export class BackupJob {
     if (outcome.failure !== undefined) throw this.#spill.explained(outcome.failure)
   }
 
-  #decide(run: EngineRun, summary: TarSummary, sentBytes: number): void {
+  async #decide(run: EngineRun, summary: TarSummary, sentBytes: number): Promise<void> {
+    const sha256 = await this.#digest.finish()
     const outcome = this.#outcome
     if (outcome === undefined) throw new Error('bug: a verdict before the engine is gone')
     if (this.#compressor !== undefined && this.#compressorEnd === undefined) {
@@ -419,7 +419,7 @@ export class BackupJob {
     if (!verdict.complete) throw verdict.failure
     this.#result = {
       bytes: sentBytes,
-      sha256: this.#digest.digest('hex'),
+      sha256,
       members: summary.members,
       padded: summary.padded,
       coordinates: outcome.coordinates,

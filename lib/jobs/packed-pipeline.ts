@@ -55,7 +55,7 @@ export async function* toPackedArchive(
       packed.left(leftBytes)
     }
   }
-  packed.decide()
+  await packed.decide()
   yield* tail.release()
   packed.leftAll()
 }
@@ -99,7 +99,7 @@ export async function* toPackedWire(
   }
   const last = encoder.end().flatMap(({ wire }) => tail.push(wire))
   if (last.length > 0) yield last
-  packed.decide()
+  await packed.decide()
   yield tail.release()
   packed.leftAll()
 }
@@ -134,8 +134,8 @@ class Packed {
     this.#options.onLeft(this.#offsets.inAt(packedBytes))
   }
 
-  decide(): void {
-    this.#options.decide(this.#made.whole, this.#compressor.takenBytes)
+  decide(): Promise<void> {
+    return this.#options.decide(this.#made.whole, this.#compressor.takenBytes)
   }
 
   leftAll(): void {

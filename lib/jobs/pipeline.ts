@@ -46,17 +46,17 @@ export interface PipelineOptions {
    */
   settle(): Promise<void>
   /**
-   * Called once, when every byte is through and only the end is left here. Throws when the backup is not
-   * complete: then the end never leaves.
+   * Called once, when every byte is through and only the end is left here. Resolves when the backup is complete;
+   * throws in every other case: then the end never leaves.
    */
-  decide(summary: TarSummary, sentBytes: number): void
+  decide(summary: TarSummary, sentBytes: number): Promise<void>
   /** Called with every piece that the engine gives. */
   onEngineBytes(bytes: number): void
   onMember(path: string, sizeBytes: number): void
   /** Called with every piece of a file, by its name in the xbstream. */
   onData(path: string, bytes: number): void
-  /** Called with every piece of the archive as it is made. */
-  onArchiveBytes(bytes: Buffer): void
+  /** Called with every piece of the archive as it is made. The next one is made when what it returns has resolved. */
+  onArchiveBytes(bytes: Buffer): Promise<void> | undefined
   /** Called when what was yielded has left: so many bytes of the archive have, since the beginning. */
   onLeft(archiveBytes: number): void
   /** Called at once when the archive cannot be made, also while nobody pulls. */
@@ -91,7 +91,7 @@ export const reserveBytesFor = (blockBytes: number): number => Math.max(RESERVE_
 export const WIRE_PER_RAW = 1.5
 
 /** What leaves in one go, at most: how far a slow receiver has come must be seen in small steps. */
-const MAX_PIECE_BYTES = 64 * 1024
+const MAX_PIECE_BYTES = 256 * 1024
 
 /**
  * The bytes of the archive, in order. Nothing of its end is yielded before the verdict.
@@ -112,7 +112,7 @@ export async function* toArchive(source: PipelineSource, options: PipelineOption
     yield bytes
     options.onLeft(sentBytes)
   }
-  options.decide(made.whole, sentBytes)
+  await options.decide(made.whole, sentBytes)
   yield* held
   options.onLeft(sentBytes)
 }
@@ -159,7 +159,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
     }
   }
   for (const piece of encoder.end()) holdBack.push(piece)
-  options.decide(made.whole, encodedBytes)
+  await options.decide(made.whole, encodedBytes)
   yield holdBack.release()
   options.onLeft(encodedBytes)
 }
@@ -196,7 +196,8 @@ export class Made {
 
 async function* watched(archive: AsyncIterable<Buffer>, options: PipelineOptions): AsyncGenerator<Buffer> {
   for await (const bytes of archive) {
-    options.onArchiveBytes(bytes)
+    const room = options.onArchiveBytes(bytes)
+    if (room !== undefined) await room
     yield bytes
   }
 }

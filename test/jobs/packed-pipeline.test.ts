@@ -3,6 +3,8 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+
 import { expect, test } from '@jest/globals'
 
 import type { ArchiveEntry } from '../../lib/archive/index.ts'
@@ -57,7 +59,10 @@ const setUp = async (name: 'gzip' | 'zstd' | 'xz', before: Buffer, after: Buffer
     mtimeMs: 0,
     signal: abort.signal,
     settle: async () => undefined,
-    decide: (_, sentBytes) => decided.push(sentBytes),
+    decide: async (_, sentBytes) => {
+      await turn()
+      decided.push(sentBytes)
+    },
     onEngineBytes: () => undefined,
     onMember: () => undefined,
     onData: () => undefined,
@@ -151,7 +156,8 @@ test.each(['gzip', 'zstd', 'xz'] as const)(
   'nothing of the end of %s is yielded when there is no verdict',
   async (name) => {
     const { source, options, compressor, paused, abort } = await setUp(name, randomBytes(MIB), Buffer.alloc(MIB))
-    const decide = (): void => {
+    const decide = async (): Promise<void> => {
+      await turn()
       throw new BackupError('JOB_INCOMPLETE', 'not complete')
     }
     const out: Buffer[] = []
