@@ -36,7 +36,7 @@ import { uniformRefusal } from './login-refusal.ts'
 import type { LoginTrial } from './login-trial.ts'
 import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
-import { type Patience, resetWhenArrived, untilArrived, type Wire } from './reset.ts'
+import { type Pace, type Patience, resetWhenArrived, untilArrived, type Wire } from './reset.ts'
 import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
 import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
@@ -90,6 +90,9 @@ class BackupSession {
   readonly #job: BackupJob
   readonly #ended = new AbortController()
   #told: Told = 'nothing'
+  /** Of a plain stream: since when it is sent, and how long its client has kept it waiting. */
+  #sendingSinceMs = 0
+  #blockedMs = 0
 
   constructor(
     { socket, raw, gone, peer, visitor, login }: Connection,
@@ -198,14 +201,21 @@ class BackupSession {
     const { encoding, blockBytes } = this.#decision
     if (encoding === 'framed') throw new Error('bug: frames sent plainly')
     const job = this.#job
+    const { nowMs } = this.#context
     const encoder = createEncoder(encoding, { blockBytes })
+    this.#sendingSinceMs = nowMs()
     for await (const burst of job.wire(encoder, blockBytes)) {
       // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
       // tar programs, like an archive without members.
       const answer = this.#told === 'sending' ? [] : this.#sendingAnswer()
       job.signal.throwIfAborted() // what is not said must not be taken for said
       this.#told = 'sending'
-      await send(this.#socket, [...answer, ...burst], job.signal)
+      const beganMs = nowMs()
+      try {
+        await send(this.#socket, [...answer, ...burst], job.signal)
+      } finally {
+        this.#blockedMs += nowMs() - beganMs
+      }
       // Until the system has taken everything, it may still be read from these buffers.
       if (this.#socket.writableLength === 0) encoder.takeBack(burst)
     }
@@ -248,7 +258,7 @@ class BackupSession {
     if (this.#told === 'sending' && encoding !== 'framed') {
       // What is on the way holds the end: whatever of it has not arrived must never do so.
       if (this.#job.isLettingGo) this.#raw.resetAndDestroy()
-      else await resetWhenArrived(this.#wire, this.#patience)
+      else await resetWhenArrived(this.#wire, this.#patience, this.#pace)
       return
     }
     await this.#closeInOrder(this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error))
@@ -268,6 +278,11 @@ class BackupSession {
 
   get #wire(): Wire {
     return { socket: this.#socket, raw: this.#raw }
+  }
+
+  get #pace(): Pace {
+    const elapsedMs = this.#context.nowMs() - this.#sendingSinceMs
+    return { bytes: this.#job.progress().sentBytes, elapsedMs, blockedMs: this.#blockedMs }
   }
 
   get #patience(): Patience {

@@ -11,6 +11,8 @@
  * our system has all of them, they are left to it, with a FIN behind: tar refuses what it
  * will have then, and who looks for the end of the archive finds none. Only where our
  * system would not even take them all can nobody say where they end.
+ * Whoever stands between, stunnel for one, may throw away what it has not read when it sees the connection break. So a
+ * peer that was the slow side is given the time that it needs to read what its system may hold.
  * Over TLS bytes count as written until the system has taken the last of the records they went into, and it is
  * the connection below that is acknowledged and broken off: no word of TLS says then that this is the end.
  * Rule: PROTOCOL.md, "Ends of a stream".
@@ -32,6 +34,32 @@ export interface Patience {
   readonly hurry: AbortSignal
 }
 
+/** How a peer has read so far. */
+export interface Pace {
+  readonly bytes: number
+  readonly elapsedMs: number
+  /** Of these, the time in which nothing could be sent because the peer had not read. */
+  readonly blockedMs: number
+}
+
+/** What a system holds for a program that reads slowly: the most that Linux lets a connection have by itself (tcp_rmem). */
+const PEER_HOLDS_BYTES = 6 * 1024 * 1024
+
+/** The first bytes go faster than the peer reads, and it may become slower. */
+const PACE_MARGIN = 4
+
+/** A slower one is not given a window of that size. */
+const MOST_READING_MS = 10_000
+
+/** A peer that has kept us waiting for so much of the time is the slow side. */
+const SLOW_SHARE = 1 / 10
+
+/** How long a peer may need to read what has arrived. */
+export const readingMs = ({ bytes, elapsedMs, blockedMs }: Pace): number =>
+  blockedMs < elapsedMs * SLOW_SHARE
+    ? 0
+    : Math.min((PACE_MARGIN * Math.min(bytes, PEER_HOLDS_BYTES) * elapsedMs) / Math.max(bytes, 1), MOST_READING_MS)
+
 /** A few megabytes are on their way at most, so this is a reader of a kilobyte a second. */
 const MOST_MS = 3_600_000
 
@@ -50,14 +78,25 @@ const MISSING_FOR_GOOD = 10
 export interface Surroundings {
   look(raw: Channel['raw']): Promise<TcpState | undefined>
   nowMs(): number
-  wait(milliseconds: number): Promise<unknown>
+  /** Resolves at the latest when the signal aborts. */
+  wait(milliseconds: number, signal?: AbortSignal): Promise<unknown>
 }
 
-const REAL: Surroundings = { look: tcpState, nowMs: () => performance.now(), wait: (ms) => setTimeout(ms) }
+const REAL: Surroundings = {
+  look: tcpState,
+  nowMs: () => performance.now(),
+  wait: (ms, signal) => setTimeout(ms, undefined, { signal }).catch(() => undefined),
+}
 
 /** Resolves when the connection is broken off, or left to the system with all that was written. Never throws. */
-export const resetWhenArrived = async (wire: Wire, patience: Patience): Promise<void> => {
-  const hasArrived = await untilArrived(wire, patience)
+export const resetWhenArrived = async (
+  wire: Wire,
+  patience: Patience,
+  pace: Pace,
+  world: Surroundings = REAL,
+): Promise<void> => {
+  const hasArrived = await untilArrived(wire, patience, world)
+  if (hasArrived) await untilGone(wire.raw, readingMs(pace), patience.hurry, world)
   if (hasArrived || wire.socket.writableLength > 0) breakOff(wire)
   else wire.raw.destroy()
 }
@@ -69,6 +108,21 @@ const breakOff = ({ socket, raw }: Wire): void => {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/** Resolves when so much time is over, or sooner when the peer has gone or there is none to lose. */
+const untilGone = async (
+  raw: Channel['raw'],
+  milliseconds: number,
+  hurry: AbortSignal,
+  { wait }: Surroundings,
+): Promise<void> => {
+  if (milliseconds === 0 || raw.destroyed) return
+  const gone = new AbortController()
+  const onClose = (): void => gone.abort()
+  raw.once('close', onClose)
+  await wait(milliseconds, AbortSignal.any([gone.signal, hurry]))
+  raw.off('close', onClose)
+}
 
 /**
  * Resolves when everything that was written has been acknowledged, or when it has had time enough. Never throws.

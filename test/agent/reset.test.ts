@@ -6,9 +6,11 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 
-import { resetWhenArrived, type Surroundings, untilArrived } from '../../lib/agent/reset.ts'
+import { readingMs, resetWhenArrived, type Surroundings, untilArrived } from '../../lib/agent/reset.ts'
 
 const STALL_MS = 600_000
+/** Of a peer that has never kept anybody waiting. */
+const KEEPS_UP = { bytes: 1_000_000, elapsedMs: 1000, blockedMs: 0 }
 
 /** A peer that has acknowledged so much at each look, on a clock that goes on by what is waited. */
 const peer = (leftAt: (ms: number) => number | undefined): Surroundings & { nowMs(): number } => {
@@ -120,7 +122,7 @@ test('a reader that is slower than an agent that has to go gets every byte all t
     written += 10_000
   }
 
-  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: AbortSignal.abort() })
+  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: AbortSignal.abort() }, KEEPS_UP)
   const chunks: Buffer[] = []
   for await (const chunk of theirs) chunks.push(chunk as Buffer)
   close()
@@ -134,9 +136,74 @@ test('a reader that has everything is told by a reset', async () => {
   theirs.resume()
   ours.write('all of it')
 
-  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: new AbortController().signal })
+  await resetWhenArrived(
+    { socket: ours, raw: ours },
+    { stallMs: STALL_MS, hurry: new AbortController().signal },
+    KEEPS_UP,
+  )
   const [error] = (await failed) as [NodeJS.ErrnoException]
   close()
 
   expect(error.code).toBe('ECONNRESET')
+})
+
+describe('what has arrived may not have been read yet', () => {
+  const MB = 1024 * 1024
+
+  test.each([
+    ['keeps up with us', { bytes: 100 * MB, elapsedMs: 1000, blockedMs: 99 }, 0],
+    ['has been sent nothing', { bytes: 0, elapsedMs: 0, blockedMs: 0 }, 0],
+    ['is the slow side, 60 MiB/s', { bytes: 600 * MB, elapsedMs: 10_000, blockedMs: 1000 }, 400],
+    [
+      'is the slow side, and has been sent less than a system holds',
+      { bytes: MB, elapsedMs: 100, blockedMs: 100 },
+      400,
+    ],
+    ['is very slow', { bytes: MB, elapsedMs: 600_000, blockedMs: 600_000 }, 10_000],
+  ])('by a peer that %s', (_, pace, milliseconds) => {
+    expect(readingMs(pace)).toBe(milliseconds)
+  })
+
+  const SLOW = { bytes: MB, elapsedMs: 600_000, blockedMs: 600_000 }
+
+  /** Everything has arrived; time passes only by a signal. */
+  const stopped = (): { world: Surroundings; waits: Promise<number> } => {
+    let tell: (milliseconds: number) => void = () => {}
+    const waits = new Promise<number>((resolve) => {
+      tell = resolve
+    })
+    const wait = async (milliseconds: number, signal?: AbortSignal): Promise<void> => {
+      tell(milliseconds)
+      if (signal?.aborted === false) await once(signal, 'abort')
+    }
+    return { world: { look: async () => ({ unacknowledgedBytes: 0, unanswered: 0 }), nowMs: () => 0, wait }, waits }
+  }
+
+  test.each([
+    ['has gone', (ours: Socket) => void ours.destroy(), false],
+    ['has no time any more, because the agent has to go', (_: Socket, hurry: AbortController) => hurry.abort(), true],
+  ])('and it is given time until it %s', async (_, end, isBroken) => {
+    const { ours, theirs, close } = await connected()
+    const hurry = new AbortController()
+    const { world, waits } = stopped()
+    const failed = once(theirs, 'error')
+    failed.catch(() => undefined)
+    theirs.on('error', () => undefined).resume()
+
+    const broken = resetWhenArrived(
+      { socket: ours, raw: ours },
+      { stallMs: STALL_MS, hurry: hurry.signal },
+      SLOW,
+      world,
+    )
+    expect(await waits).toBe(10_000)
+    expect(ours.destroyed).toBe(false)
+    end(ours, hurry)
+    await broken
+    close()
+
+    expect(ours.destroyed).toBe(true)
+    if (isBroken) expect((await failed)[0]).toMatchObject({ code: 'ECONNRESET' })
+    theirs.destroy()
+  })
 })
