@@ -7,7 +7,7 @@
  * Seconds by the wall: the peer may use all processors.
  */
 
-import { closeSync, createReadStream, openSync, mkdirSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,8 +23,8 @@ import type { Contest, Contestant, Row, Size } from '../row.ts'
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** What a pipe gives in one read. */
-const CHUNK_BYTES = 64 * KIB
+/** What the agent's read of a backup program gives, when that is the faster one: as much as a socket holds. */
+const CHUNK_BYTES = 208 * KIB
 const SMALL_FILE_BYTES = 8 * KIB
 const BIG_FILE_BYTES = 64 * MIB
 
@@ -38,10 +38,25 @@ interface Recorded {
 
 const MARK = { product: 'kv-backup-agent/0', engine: 'bench', engineVersion: '0' } as const
 
+/** As an agent gets it: in buffers of their own. Without the threads and events that reading a file costs Node. */
+async function* readInChunks(file: string): AsyncGenerator<Buffer> {
+  const descriptor = openSync(file, 'r')
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+      const bytes = readSync(descriptor, chunk)
+      if (bytes === 0) return
+      yield chunk.subarray(0, bytes)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
 const convert = async (recorded: Recorded, directory: string): Promise<{ seconds: number; summary: TarSummary }> => {
   let summary: TarSummary | undefined
   const began = performance.now()
-  const archive = xbstreamToTar(createReadStream(recorded.file, { highWaterMark: CHUNK_BYTES }), {
+  const archive = xbstreamToTar(readInChunks(recorded.file), {
     mark: MARK,
     memoryBytes: 32 * MIB,
     spool: { directory, maxBytes: 16 * 1024 * MIB },
@@ -150,12 +165,12 @@ const peerOf = (recorded: Recorded, { path }: MemoryDirectory, goal: number): Co
 
 /** Reads the stream in the same pieces, and sums it up: nothing that checks an xbstream does less. */
 const checksum = (recorded: Recorded): Contestant => ({
-  name: 'read in 64 KiB, and CRC32',
+  name: 'read, and CRC32',
   is: 'limit',
   run: async () => {
     const began = performance.now()
     let crc = 0
-    for await (const chunk of createReadStream(recorded.file, { highWaterMark: CHUNK_BYTES })) crc = crc32(chunk, crc)
+    for await (const chunk of readInChunks(recorded.file)) crc = crc32(chunk, crc)
     if (crc === 0) throw new Error('a stream without bytes')
     return gigabytesPerSecond(recorded, (performance.now() - began) / 1000)
   },
