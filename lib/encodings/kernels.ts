@@ -28,7 +28,7 @@ export interface Kernels {
 }
 
 /** Where the input lies. */
-export const IN_AT = 0
+export const IN_AT = 1024
 /** The largest block, and room behind it. */
 export const MAX_IN_BYTES = 1_048_576 + 65_536
 /** Where the output lies: not a whole number of pages behind the input, or writing would seem to overtake reading. */
