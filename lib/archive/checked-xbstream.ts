@@ -63,6 +63,7 @@ export async function* checkedXbstream(
     checkpoints: checkpoints.found,
     peakMemoryBytes: 0,
     peakSpoolBytes: 0,
+    spooledBytes: 0,
   })
   signal?.throwIfAborted() // a job that was stopped meanwhile must not look like one that ended
 }

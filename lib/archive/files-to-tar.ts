@@ -56,6 +56,7 @@ export async function* filesToTar(
       metadata: metadata.found,
       peakMemoryBytes: 0,
       peakSpoolBytes: 0,
+      spooledBytes: 0,
     })
     writer.finish()
     yield* writer.ready()

@@ -30,6 +30,7 @@ export class Spool {
   #blocks = 0 // ever taken since the file was last empty
   #file: ScratchFile | undefined
   #peakBytes = 0
+  #writtenBytes = 0
   #closed: Promise<void> | undefined
 
   constructor(settings: SpoolSettings) {
@@ -45,6 +46,11 @@ export class Spool {
   /** The most that ever was in use. */
   get peakBytes(): number {
     return this.#peakBytes
+  }
+
+  /** Everything that ever was written, also where something had stood before. */
+  get writtenBytes(): number {
+    return this.#writtenBytes
   }
 
   /** A new, empty run. It costs nothing until something is appended. */
@@ -95,6 +101,7 @@ export class Spool {
   /** For runs. */
   async write(bytes: Buffer, position: number): Promise<void> {
     await this.#using((file) => file.write([bytes], position))
+    this.#writtenBytes += bytes.length
   }
 
   /** For runs: a buffer of its own for every read, because it goes out to the consumer. */

@@ -79,4 +79,6 @@ export interface TarSummary {
   readonly peakMemoryBytes: number
   /** The most disk that was in use in the spool. */
   readonly peakSpoolBytes: number
+  /** All that was written to the spool, in sum. */
+  readonly spooledBytes: number
 }

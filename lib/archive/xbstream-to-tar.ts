@@ -100,6 +100,7 @@ export async function* xbstreamToTar(
       checkpoints: checkpoints.found,
       peakMemoryBytes: assembly.peakMemoryBytes,
       peakSpoolBytes: spool.peakBytes,
+      spooledBytes: spool.writtenBytes,
     })
     signal?.throwIfAborted()
     writer.finish()

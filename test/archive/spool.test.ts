@@ -100,6 +100,7 @@ test('uses a block again as soon as it was read', async () => {
   }
 
   expect(spool.peakBytes).toBe(3 * SPOOL_BLOCK_BYTES)
+  expect(spool.writtenBytes).toBe(22 * SPOOL_BLOCK_BYTES)
 })
 
 test('gives the disk back when nothing waits any more', async () => {

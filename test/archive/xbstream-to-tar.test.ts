@@ -134,6 +134,7 @@ describe('a small stream', () => {
       padded: [],
       metadata: { checkpoints: undefined, info: undefined, configuration: undefined, redoLog: 'ib_logfile0' },
       peakSpoolBytes: 0,
+      spooledBytes: 0,
     })
   })
 

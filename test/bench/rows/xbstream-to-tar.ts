@@ -110,15 +110,18 @@ const write = (file: string, files: number, fileBytes: number): Recorded => {
   return { file, contentBytes: files * fileBytes, files, sizeOf: () => fileBytes }
 }
 
-/** A backup by mariadb-backup itself, of a server with tables of every engine and a redo log that is being written. */
+/** Of twelve tables one is of MyISAM and one of Aria: such servers are InnoDB, but for what was never changed. */
+const engineOf = (table: number): string => (table === 3 ? 'MyISAM' : table === 7 ? 'Aria' : 'InnoDB')
+
+/** A backup by mariadb-backup itself, of a server with tables of every engine and a redo log that is full. */
 const record = async (directory: string, size: Size): Promise<Recorded> => {
   const server = await ThrowawayServer.start({ directory, redoLogBytes: (size === 'full' ? 96 : 16) * MIB })
   try {
     await server.query('CREATE DATABASE shop')
     const [tables, rows] = size === 'full' ? [12, 300_000] : [2, 100]
     for (let table = 0; table < tables; table += 1) {
-      await server.query(`USE shop; CREATE TABLE t${table} (id INT PRIMARY KEY, t CHAR(200))
-        ENGINE=${table % 4 === 3 ? 'MyISAM' : 'InnoDB'} AS SELECT seq AS id, MD5(seq) AS t FROM seq_1_to_${rows}`)
+      await server.query(`USE shop; CREATE TABLE t${table} (id INT PRIMARY KEY, t VARCHAR(400))
+        ENGINE=${engineOf(table)} AS SELECT seq AS id, REPEAT(MD5(seq), 10) AS t FROM seq_1_to_${rows}`)
     }
     const file = join(directory, 'recorded.xb')
     await mustRun(
@@ -212,9 +215,9 @@ const diskWrites = async (size: Size): Promise<Contest> => {
   return {
     contestants: [
       {
-        name: 'the spool at its fullest, a block at least',
+        name: 'the spool, a block at least',
         is: 'ours',
-        run: async () => Math.max((await convert(recorded, directory.path)).summary.peakSpoolBytes, 4096) / 1e6,
+        run: async () => Math.max((await convert(recorded, directory.path)).summary.spooledBytes, 4096) / 1e6,
       },
       {
         name: 'mbstream -x',
@@ -257,7 +260,8 @@ export const rows: readonly Row[] = [
     does: 'writes to a disk on the way from xbstream to tar, of the same backup',
     unit: 'MB',
     better: 'less',
-    limit: 'Only what is larger than a quarter of the memory, of unknown size, and not finished: the redo log.',
+    limit:
+      'Only what is larger than a quarter of the memory and no tablespace of InnoDB: the redo log, and tables of MyISAM and Aria, whose sizes are believed at their ends alone.',
     turns: 1,
     prepare: diskWrites,
   },
