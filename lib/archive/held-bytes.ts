@@ -9,7 +9,7 @@
 import type { MemoryAccount } from './memory-account.ts'
 
 const FIRST_TAIL_BYTES = 512
-/** A tail is no larger than what a child's pipe delivers at a time: the waste of the last one stays small. */
+/** A tail is no larger than the least that a busy child delivers at a time: the waste of the last one stays small. */
 const MAX_TAIL_BYTES = 64 * 1024
 
 export class HeldBytes {

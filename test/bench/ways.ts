@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 import { ENCODINGS, FRAMED_MIME } from '../../lib/encodings/index.ts'
 import type { Encoding } from '../faults/product.ts'
@@ -80,6 +81,26 @@ export const throughAgent = async (
   if (!isWhole || bytes < least) throw new Error(`${bytes} bytes of ${encoding} for ${contentBytes}: ${agent.logTail}`)
   return { seconds, processorSeconds: processorSecondsOf(agent.pid) - before }
 }
+
+/** By a program of Node that looks at nothing: see `bare-forwarder.ts`. */
+export const throughBareNode = async (
+  program: readonly [string, ...string[]],
+  { contentBytes }: Wanted,
+): Promise<{ readonly seconds: number }> => {
+  const forwarder = spawn(process.execPath, [FORWARDER, ...program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: plainEnvironment(),
+  })
+  const ended = once(forwarder, 'close')
+  const [said] = (await once(forwarder.stdout, 'data')) as [Buffer]
+  const { bytes, seconds } = await countBytes({ port: Number(said.toString()) })
+  const [status] = (await ended) as [number]
+  if (status !== 0 || bytes < contentBytes)
+    throw new Error(`${bytes} bytes were forwarded by Node, which ended with ${status}`)
+  return { seconds }
+}
+
+const FORWARDER = fileURLToPath(new URL('bare-forwarder.js', import.meta.url))
 
 /** @param program started by a shell, which finds its words in `"$@"` */
 export const throughSocat = async (
