@@ -217,7 +217,9 @@ class BackupSession {
         this.#blockedMs += nowMs() - beganMs
       }
       // Until the system has taken everything, it may still be read from these buffers.
-      if (this.#socket.writableLength === 0) encoder.takeBack(burst)
+      if (this.#socket.writableLength > 0) continue
+      encoder.takeBack(burst)
+      if (encoder.givesViews) job.takeBack(burst)
     }
     await flushed(this.#socket, job.signal)
     job.finish()
@@ -231,7 +233,10 @@ class BackupSession {
     job.signal.throwIfAborted() // what is not said must not be taken for said
     this.#told = 'sending'
     await send(this.#socket, answer, job.signal)
-    for await (const burst of framedStream(job, this.#context.wait)) await send(this.#socket, burst, job.signal)
+    for await (const burst of framedStream(job, this.#context.wait)) {
+      await send(this.#socket, burst, job.signal)
+      if (this.#socket.writableLength === 0) job.takeBack(burst)
+    }
     const end = completeFrame(job)
     const receipt = this.#receipt(job.result as BackupResult)
     await send(this.#socket, [end], job.signal)

@@ -19,6 +19,8 @@ export interface EncodedPiece {
 
 /** Dresses raw bytes for the wire. Used for one stream; after `end()` it is done. */
 export interface Encoder {
+  /** Whether wire bytes are views of the raw ones. */
+  readonly givesViews: boolean
   /**
    * @param raw lent for this call; only octet-stream hands back a view of it
    * @returns every unit that is full now, in few big pieces; a remainder waits for more or for `end()`

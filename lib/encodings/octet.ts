@@ -8,6 +8,7 @@
 import type { Decoder, EncodedPiece, Encoder } from './codec.ts'
 
 export class OctetEncoder implements Encoder {
+  readonly givesViews = true
   #rawEnd = 0
 
   encode(raw: Buffer): EncodedPiece[] {

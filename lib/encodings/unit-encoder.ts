@@ -39,6 +39,7 @@ const unitsOfSheet = (unitBytes: number): number =>
   unitBytes > SHEET_RAW_BYTES ? 1 : Math.floor(SHEET_RAW_BYTES / unitBytes) + 1
 
 export class UnitEncoder implements Encoder {
+  readonly givesViews = false
   readonly #dressing: Dressing
   readonly #remainder: Buffer
   #remainderBytes = 0

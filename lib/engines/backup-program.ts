@@ -132,6 +132,7 @@ const runBackupProgram = async (
   return {
     kind: 'xbstream',
     output: child.stdout,
+    takeBack: (views) => child.takeBack(views),
     sizeOf: (path) => descriptorSize(child.pid, path),
     redoCapacityBytes,
     redoLogName,

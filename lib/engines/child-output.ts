@@ -2,7 +2,7 @@
  * The standard output of a child that has much to say: read in large pieces, into memory that nobody else has.
  *
  *     child ─▶ socket ─▶ a buffer of 256 KiB ─┬▶ mostly full: handed on as it is
- *                                             └▶ mostly empty: copied out, and read into again
+ *                                             └▶ mostly empty: copied out, and read into again at once
  *
  * What Node makes by itself for a child's output reads 64 KiB at a time through the machinery of its streams, and a
  * backup pays for every piece in each room that it passes. Here a piece is as large as what the socket holds, some
@@ -16,6 +16,8 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, constants, openSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+
+import { LentBuffers } from './lent-buffers.ts'
 
 /** More than a socket holds (`net.core.wmem_default`, 208 KiB), so that one read takes all that is there. */
 const READ_BYTES = 256 * 1024
@@ -64,7 +66,8 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   /** Never rejects: everybody who had it open has closed it and everything was taken, or it was destroyed. */
   readonly closed: Promise<void>
   #close: () => void = () => {}
-  #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  readonly #buffers = new LentBuffers(READ_BYTES)
+  #buffer = this.#buffers.take()
   readonly #ready: Buffer[] = []
   #readyBytes = 0
   #bytesRead = 0
@@ -127,6 +130,11 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
     return this
   }
 
+  /** As `LentBuffers.takeBack`: for whoever was the last to look at what was read. Never necessary. */
+  takeBack(views: readonly Buffer[]): void {
+    this.#buffers.takeBack(views)
+  }
+
   get #isOver(): boolean {
     return this.#hasEnded && this.#ready.length === 0
   }
@@ -134,9 +142,13 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   /** @returns whether more may come at once */
   #take(bytes: number): boolean {
     if (this.#failure !== undefined) return false
-    let piece = this.#buffer.subarray(0, bytes)
-    if (bytes < FULL_BYTES) piece = Buffer.from(piece)
-    else this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+    let piece: Buffer
+    if (bytes < FULL_BYTES) {
+      piece = Buffer.from(this.#buffer.subarray(0, bytes))
+    } else {
+      piece = this.#buffers.lend(this.#buffer, bytes)
+      this.#buffer = this.#buffers.take()
+    }
     this.#bytesRead += bytes
     this.#readyBytes += bytes
     this.#ready.push(piece)

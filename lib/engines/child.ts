@@ -67,6 +67,8 @@ export interface Child {
   readonly stdin: Writable | undefined
   /** To be read with `for await`; it does not flow by itself, but for what is read ahead. */
   readonly stdout: Readable | ChildOutput
+  /** As `LentBuffers.takeBack`, where the order asked for large reads. */
+  takeBack(views: readonly Buffer[]): void
   /** Bytes of stdout that have come so far, read or not. */
   outputBytes(): number
   /** Whether it was reaped. Its output may still have to be read. */
@@ -153,6 +155,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     pid,
     stdin,
     stdout,
+    takeBack: (views) => socket?.output.takeBack(views),
     outputBytes: () => (stdout as Pick<ChildOutput, 'bytesRead'>).bytesRead, // a pipe is a socket to Node
     hasEnded: () => reaped,
     settled,

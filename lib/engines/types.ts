@@ -143,6 +143,8 @@ export interface XbstreamRun extends Running {
   readonly kind: 'xbstream'
   /** Standard output of the child. Read it, or cancel: the child waits for its reader. */
   readonly output: AsyncIterable<Buffer>
+  /** Views of `output` that nobody looks at any more, each once: see `LentBuffers`. Never necessary. */
+  takeBack(views: readonly Buffer[]): void
   /** Bytes of a file the child holds open at this moment, by the name it has in the stream. */
   sizeOf(path: string): number | undefined
   /**

@@ -35,7 +35,7 @@ import { CompressorWatch } from './compressor-watch.ts'
 import { JobSpill } from './job-spill.ts'
 import { checkStep, isFinal, type JobState } from './job-state.ts'
 import { toPackedArchive, toPackedWire } from './packed-pipeline.ts'
-import { type PipelineOptions, type PipelineSource, toArchive, toWire } from './pipeline.ts'
+import { type PipelineOptions, type PipelineSource, takeBack, toArchive, toWire } from './pipeline.ts'
 import { decideVerdict } from './verdict.ts'
 import { Watchdogs } from './watchdogs.ts'
 
@@ -249,6 +249,12 @@ export class BackupJob {
       const compressor = this.#compressor
       return compressor === undefined ? toArchive(source, options) : toPackedArchive(source, options, compressor)
     })
+  }
+
+  /** What `wire` or `archive` has yielded has been sent, and is looked at no more. Each piece once. Never necessary. */
+  takeBack(pieces: readonly Buffer[]): void {
+    // What a compressor was given it may still be looking at.
+    if (this.#source !== undefined && this.#compressor === undefined) takeBack(this.#source, pieces)
   }
 
   /** The last byte is out: the backup is complete. Only `#decide` lets a job get this far. */

@@ -150,7 +150,10 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
   for await (const tarBytes of steady) {
     ends.push(tarBytes)
     encodedBytes += tarBytes.length
-    for (const piece of encoder.encode(tarBytes)) {
+    const encoded = encoder.encode(tarBytes)
+    // Where the wire is made of other bytes, these have been looked at for the last time.
+    if (!encoder.givesViews) takeBack(source, [tarBytes])
+    for (const piece of encoded) {
       const burst = holdBack.push(piece)
       if (burst.length === 0) continue
       leftBytes += burst.reduce((sum, wire) => sum + wire.length, 0)
@@ -162,6 +165,14 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
   await options.decide(made.whole, encodedBytes)
   yield holdBack.release()
   options.onLeft(encodedBytes)
+}
+
+/**
+ * Gives the engine bytes of the archive back that nobody looks at any more, each once: see `LentBuffers`. The digest and
+ * the proofs have copied what they need, and of what is being written to the disk nothing counts that was handed out.
+ */
+export const takeBack = (source: PipelineSource, views: readonly Buffer[]): void => {
+  if ('output' in source) source.run.takeBack(views)
 }
 
 /** The archive as the spill hands it out, in small pieces. */

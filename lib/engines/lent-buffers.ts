@@ -1,0 +1,52 @@
+/**
+ * Buffers that are read into again when every byte that was in them has left.
+ *
+ *     take ─▶ filled ─▶ lend ─▶ views of it go their ways ─▶ takeBack, view by view ─▶ take
+ *
+ * Memory that was used a moment ago is in the processor's cache and has its pages, and nobody has to collect it. It may
+ * be used again only when nobody looks at it any more, so each byte is counted: a view is given back once, by whoever
+ * was the last to look at it, and never while anybody else has it. A byte that does not come back (a header that was
+ * read, what waits on the disk, what a compressor has) keeps its buffer from being used again, and then it is collected
+ * as any buffer is: nobody has to give anything back.
+ */
+
+/** Of one backup program. What is on its way beyond that comes from fresh memory. */
+const MAX_FREE = 16
+
+interface Lent {
+  readonly buffer: Buffer
+  outBytes: number
+}
+
+export class LentBuffers {
+  readonly #bufferBytes: number
+  readonly #free: Buffer[] = []
+  readonly #lent = new WeakMap<ArrayBufferLike, Lent>()
+
+  constructor(bufferBytes: number) {
+    this.#bufferBytes = bufferBytes
+  }
+
+  /** A buffer to be filled, whatever stands in it. */
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#bufferBytes)
+  }
+
+  /** @returns the first `bytes` of a buffer from `take`, to be given back in any number of views */
+  lend(buffer: Buffer, bytes: number): Buffer {
+    this.#lent.set(buffer.buffer, { buffer, outBytes: bytes })
+    return buffer.subarray(0, bytes)
+  }
+
+  /** Takes back what it has lent; everything else is left alone. */
+  takeBack(views: readonly Buffer[]): void {
+    for (const { buffer, length } of views) {
+      const lent = this.#lent.get(buffer)
+      if (lent === undefined) continue
+      lent.outBytes -= length
+      if (lent.outBytes > 0) continue
+      this.#lent.delete(buffer)
+      if (this.#free.length < MAX_FREE) this.#free.push(lent.buffer)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { describe, expect, test } from '@jest/globals'
+
+import { LentBuffers } from '../../lib/engines/lent-buffers.ts'
+
+const BYTES = 1000
+
+/** Whether a new buffer stands in the memory of another. */
+const isSame = (one: Buffer, other: Buffer): boolean => one.buffer === other.buffer
+
+describe('a buffer', () => {
+  test('is used again when every byte has come back, in whatever views', () => {
+    const buffers = new LentBuffers(BYTES)
+    const view = buffers.lend(buffers.take(), 700)
+
+    buffers.takeBack([view.subarray(300), Buffer.alloc(300)])
+    expect(isSame(buffers.take(), view)).toBe(false)
+    buffers.takeBack([view.subarray(0, 100)])
+    buffers.takeBack([view.subarray(100, 299)])
+    expect(isSame(buffers.take(), view)).toBe(false)
+    buffers.takeBack([view.subarray(299, 300)])
+
+    const again = buffers.take()
+    expect(isSame(again, view)).toBe(true)
+    expect(again.length).toBe(BYTES)
+  })
+
+  test('is lent to one at a time', () => {
+    const buffers = new LentBuffers(BYTES)
+    const first = buffers.lend(buffers.take(), BYTES)
+    buffers.takeBack([first])
+
+    const second = buffers.lend(buffers.take(), BYTES)
+
+    expect(isSame(second, first)).toBe(true)
+    expect(isSame(buffers.take(), first)).toBe(false)
+  })
+
+  test('that was lent again is counted anew', () => {
+    const buffers = new LentBuffers(BYTES)
+    buffers.takeBack([buffers.lend(buffers.take(), 10)])
+
+    const view = buffers.lend(buffers.take(), BYTES)
+    buffers.takeBack([view.subarray(0, BYTES - 1)])
+
+    expect(isSame(buffers.take(), view)).toBe(false)
+  })
+
+  test('that nobody has lent is left alone', () => {
+    const buffers = new LentBuffers(BYTES)
+    const foreign = Buffer.alloc(BYTES)
+
+    buffers.takeBack([foreign, foreign.subarray(10)])
+
+    expect(isSame(buffers.take(), foreign)).toBe(false)
+  })
+
+  test('is kept only while there are few of them', () => {
+    const buffers = new LentBuffers(BYTES)
+    const views = Array.from({ length: 100 }, () => buffers.lend(buffers.take(), BYTES))
+
+    buffers.takeBack(views)
+    const kept = Array.from({ length: 100 }, () => buffers.take()).filter((taken) =>
+      views.some((view) => isSame(view, taken)),
+    )
+
+    expect(kept.length).toBe(16)
+  })
+})
