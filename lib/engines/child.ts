@@ -37,7 +37,7 @@ export interface ChildOrder {
   readonly stdin?: 'pipe' | undefined
   /**
    * A directory that is ours alone: the child's output is read in large pieces, through a socket that is made there.
-   * Left out: through a pipe, in smaller ones.
+   * Left out, or where none can be made: through a pipe, in smaller ones.
    */
   readonly largeReadsIn?: string | undefined
   /** Becomes descriptor 3 of the child. The caller keeps its own and closes it after the start. */
@@ -162,11 +162,10 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
   }
 }
 
-const socketFor = async (order: ChildOrder, directory: string): Promise<ChildSocket> => {
-  const socket = await openChildSocket(directory).catch((error: unknown) => {
-    throw cannotStart(order, `no socket for its output: ${(error as Error).message}`)
-  })
-  if (!order.signal.aborted) return socket
+/** @returns undefined where no socket can be made, on some file systems for one: a pipe does it too, more slowly */
+const socketFor = async (order: ChildOrder, directory: string): Promise<ChildSocket | undefined> => {
+  const socket = await openChildSocket(directory).catch(() => undefined)
+  if (socket === undefined || !order.signal.aborted) return socket
   socket.childEnd.destroy()
   socket.output.destroy(order.signal.reason)
   throw order.signal.reason

@@ -7,6 +7,9 @@
  *                                                     a reserve for quiet times   wire units   nothing that ends
  *                                                                                              like a whole archive
  *
+ * The digest is given copies and made beside all this (`flow/side-digest`); the verdict waits for it. Whoever was the
+ * last to look at bytes of the engine gives them back (`takeBack`), so that the next ones are read into the same memory.
+ *
  * A client that wants it compressed gets both from `packed-pipeline.ts`: there a compressor
  * stands behind the spill, so the engine still never waits for more than the disk.
  *

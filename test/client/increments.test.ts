@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  closeSync,
   chmodSync,
   copyFileSync,
   existsSync,
@@ -18,7 +19,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   watch,
   writeFileSync,
   writeSync,
@@ -27,6 +27,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
+import { TarReader } from '../../lib/archive/index.ts'
 import { type RunningAgent, startAgent } from '../../lib/agent/index.ts'
 import { fetchBackup, type FetchOptions, type Receipt, restoreBackup, verifyBackup } from '../../lib/client/index.ts'
 import { JOURNAL } from '../demo/fill.ts'
@@ -441,12 +442,25 @@ const moveReceipts = (from: string, to: string): void => {
   }
 }
 
-/** In the middle of the file, where tables are. */
+/** In what a file holds: no header says anything about that. */
 const flipBit = (path: string): void => {
-  const at = Math.floor(statSync(path).size / 2)
+  const at = largestBody(readFileSync(path))
   const byte = readFileSync(path).subarray(at, at + 1)
   const file = openSync(path, 'r+')
   writeSync(file, Buffer.of(byte.readUInt8(0) ^ 1), 0, 1, at)
+  closeSync(file)
+}
+
+/** Where the content of the largest file begins: what is changed there is nothing that tar could notice. */
+const largestBody = (archive: Buffer): number => {
+  let [largest, at] = [0, 0]
+  const reader = new TarReader({
+    onBody: (start, end) => {
+      if (end - start > largest) [largest, at] = [end - start, start]
+    },
+  })
+  for (const event of reader.push(archive)) if (event.type === 'end') break
+  return at
 }
 
 /** Whatever a restore into `home/NAME` has made. */

@@ -29,6 +29,24 @@ afterAll(() => scratch.remove())
 /** What is read of an output before anybody asks for it, at most: a buffer that is filled, and the one behind it. */
 const AHEAD_BYTES = 512 * 1024
 
+test('a child is read through a pipe where no socket can be made', async () => {
+  const child = await startChild({
+    program: fixture('says-ok-but-exits-1'),
+    args: [],
+    environment: { PATH: '/usr/bin:/bin' },
+    workingDirectory: scratch.path,
+    largeReadsIn: '/proc/self', // a directory in which nothing can be made
+    signal: never(),
+    onStderr: () => {},
+  })
+
+  const bytes = await readAll(child.stdout)
+  child.takeBack([bytes])
+
+  expect(bytes.length).toBe(6)
+  expect(await child.settled).toEqual({ exitCode: 1, signal: undefined })
+})
+
 describe.each([
   ['a pipe', undefined],
   ['a socket of its own', scratch.runtimeDirectory],
