@@ -13,7 +13,7 @@ import { type FilesRun, findCompressor, startCompressor } from '../../lib/engine
 import { BackupError } from '../../lib/errors/index.ts'
 import { Spill } from '../../lib/flow/index.ts'
 import { toPackedArchive, toPackedWire } from '../../lib/jobs/packed-pipeline.ts'
-import type { PipelineOptions } from '../../lib/jobs/pipeline.ts'
+import { type PipelineOptions, toArchive, toWire } from '../../lib/jobs/pipeline.ts'
 
 const MIB = 1024 * 1024
 const BLOCK_BYTES = 10_240
@@ -190,3 +190,35 @@ test('an engine that fails ends the compressor before its end', async () => {
   expect(await compressor.settled).toMatchObject({ isCancelled: true, tookAll: false })
   expect(untar('gzip', Buffer.concat(out)).status).not.toBe(0)
 })
+
+test.each(['archive', 'wire'] as const)(
+  'nothing of the end of a plain %s is yielded when there is no verdict',
+  async (way) => {
+    const { source, options, paused, abort } = await setUp('gzip', randomBytes(MIB), Buffer.alloc(MIB))
+    let madeBytes = 0
+    const decide = async (_: unknown, sentBytes: number): Promise<void> => {
+      madeBytes = sentBytes
+      await turn()
+      throw new BackupError('JOB_INCOMPLETE', 'not complete')
+    }
+    const wire = { encoder: createEncoder('octet'), blockBytes: 4096, wait: () => new Promise<void>(() => {}) }
+    const stream =
+      way === 'archive'
+        ? toArchive(source, { ...options, decide })
+        : toWire(source, { ...options, ...wire, decide, nowMs: () => 0, onQuiet: () => undefined })
+    let yieldedBytes = 0
+    paused.open()
+
+    const reading = (async () => {
+      for await (const out of stream) for (const bytes of [out].flat()) yieldedBytes += bytes.length
+    })()
+
+    await expect(reading).rejects.toMatchObject({ code: 'JOB_INCOMPLETE' })
+    expect(yieldedBytes).toBeGreaterThan(MIB)
+    expect(yieldedBytes).toBeLessThanOrEqual(madeBytes - END_OF_ARCHIVE_BYTES)
+    abort.abort()
+  },
+)
+
+/** Two blocks of zeros. */
+const END_OF_ARCHIVE_BYTES = 1024
