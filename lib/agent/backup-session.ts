@@ -287,7 +287,7 @@ class BackupSession {
 
   get #pace(): Pace {
     const elapsedMs = this.#context.nowMs() - this.#sendingSinceMs
-    return { bytes: this.#job.progress().sentBytes, elapsedMs, blockedMs: this.#blockedMs }
+    return { bytes: this.#socket.bytesWritten, elapsedMs, blockedMs: this.#blockedMs }
   }
 
   get #patience(): Patience {

@@ -36,6 +36,7 @@ export interface Patience {
 
 /** How a peer has read so far. */
 export interface Pace {
+  /** On the wire, as they were sent: not those of the archive in them. */
   readonly bytes: number
   readonly elapsedMs: number
   /** Of these, the time in which nothing could be sent because the peer had not read. */
@@ -109,7 +110,7 @@ const breakOff = ({ socket, raw }: Wire): void => {
 
 const NOTHING = Buffer.alloc(0)
 
-/** Resolves when so much time is over, or sooner when the peer has gone or there is none to lose. */
+/** Resolves when so much time is over, or sooner when the peer has gone or we have to. */
 const untilGone = async (
   raw: Channel['raw'],
   milliseconds: number,

@@ -1,6 +1,6 @@
 /**
  * The buffers that a backup program is read into are used again while the backup is under way. What arrives must be what
- * was summed up, for a client that keeps up and for one that does not, and whether its bytes went over the disk or not.
+ * was summed up, for a client that keeps up and for one that does not.
  */
 
 import { createHash } from 'node:crypto'
@@ -12,7 +12,7 @@ import { fetchBackup } from '../../lib/client/index.ts'
 import { replayingEngine, type Stage } from '../bench/replaying-engine.ts'
 import { ALL_ENCODINGS } from '../bench/ways.ts'
 
-/** Many times what is read ahead, and more than the spill keeps in memory. */
+/** Many times what is read ahead. */
 const FILE_BYTES = 48 * 1024 * 1024
 
 let stage: Stage

@@ -7,7 +7,6 @@
  */
 
 import { spawn } from 'node:child_process'
-import { rmSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
@@ -39,7 +38,6 @@ const forward = async (client: Socket, program: string, words: readonly string[]
   await once(source, 'end')
   client.end()
   await remove()
-  rmSync(directory, { recursive: true, force: true })
 }
 
 const [program = '', ...words] = process.argv.slice(2)

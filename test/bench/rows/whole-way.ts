@@ -97,7 +97,7 @@ const costs = async (size: Size): Promise<Contest> => {
 const CHAPTER = 'The whole way'
 
 const ONE_THREAD =
-  'One thread reads a socket (some 200 KiB at a time), sums every chunk up (CRC32), copies it to the thread that makes the digest and writes to the socket: their times add up, the last of them most. The digest costs a processor as much time as it takes alone, but not this thread. Tried: reads of 64 KiB (three times the turns through every room), the digest in line (a fifth slower). Not tried: buffers that are read into again, which would save the collector of garbage an eighth.'
+  'One thread reads a socket (some 200 KiB at a time), sums every chunk up (CRC32), copies it to the thread that makes the digest and writes to the socket: their times add up, the last of them most. The digest costs a processor as much time as it takes alone, but not this thread. Tried: reads of 64 KiB (three times the turns through every room), the digest in line (slower), fresh buffers for every read (the collector of garbage took an eighth). Not tried: buffers in shared memory, which would save the copy to the digest.'
 
 export const rows: readonly Row[] = [
   {
