@@ -1,5 +1,5 @@
 /**
- * The standard output of a child that has much to say: read in large pieces, into memory that nobody else has.
+ * The standard output of a child that has much to say: read in large pieces, into buffers that may be given back.
  *
  *     child ─▶ socket ─▶ a buffer of 256 KiB ─┬▶ mostly full: handed on as it is
  *                                             └▶ mostly empty: copied out, and read into again at once

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
@@ -45,6 +45,23 @@ test('a child is read through a pipe where no socket can be made', async () => {
 
   expect(bytes.length).toBe(6)
   expect(await child.settled).toEqual({ exitCode: 1, signal: undefined })
+})
+
+test('the socket of a child has no name any more when the child is there', async () => {
+  const directory = scratch.directory('named')
+  const child = await startChild({
+    program: fixture('says-ok-but-exits-1'),
+    args: [],
+    environment: { PATH: '/usr/bin:/bin' },
+    workingDirectory: scratch.path,
+    largeReadsIn: directory,
+    signal: never(),
+    onStderr: () => {},
+  })
+
+  expect(readdirSync(directory)).toEqual([])
+  await drain(child.stdout)
+  await child.settled
 })
 
 describe.each([
