@@ -51,6 +51,7 @@ export class HeldBytes {
     if (isMostOfItsChunk(bytes)) {
       this.#closeTail()
       this.#pieces.push(bytes)
+      this.#account.addView(bytes.length)
       return
     }
     let rest = bytes

@@ -5,6 +5,7 @@
 export class MemoryAccount {
   #bytes = 0
   #peakBytes = 0
+  #viewBytes = 0
 
   get bytes(): number {
     return this.#bytes
@@ -13,6 +14,15 @@ export class MemoryAccount {
   /** The most that ever was held. */
   get peakBytes(): number {
     return this.#peakBytes
+  }
+
+  /** Bytes that ever were kept as views of somebody else's memory, and not copied. */
+  get viewBytes(): number {
+    return this.#viewBytes
+  }
+
+  addView(bytes: number): void {
+    this.#viewBytes += bytes
   }
 
   add(bytes: number): void {

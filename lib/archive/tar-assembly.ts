@@ -72,6 +72,14 @@ export class TarAssembly {
     return this.#room.peakMemoryBytes
   }
 
+  /**
+   * Bytes of which a view was kept or passed on, since the beginning. What else was given to `take` was copied, or written
+   * to the disk, when `settle` has returned and its bytes were taken.
+   */
+  get viewBytes(): number {
+    return this.#room.viewBytes + this.#writer.passedBytes
+  }
+
   /** Bytes of a file. They are lent until `settle`: what is kept then is copied, or the whole chunk is. */
   take(path: string, bytes: Buffer): More {
     if (this.#streamed?.path === path) {

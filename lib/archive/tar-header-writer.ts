@@ -44,6 +44,26 @@ export class TarHeaderWriter {
   readonly #block = Buffer.alloc(BLOCK_BYTES)
   #sum = 0
   #of: (Common & { readonly type: string }) | undefined
+  /** The file that the block was made for, if by `writeBlock`. */
+  #before: TarHeader | undefined
+
+  /**
+   * Writes the one block that nearly all members need into memory of the caller.
+   *
+   * @returns its bytes; 0 when the member needs more, and nothing was written
+   */
+  writeBlock(header: TarHeader, into: Buffer, at: number): number {
+    const { path } = header
+    if (header.type !== 'file' || path.length > MAX_USTAR_NAME_BYTES || !isSevenBit(path)) return 0
+    if (!this.#isLikeBefore(header)) {
+      const { common, records } = fitting(header)
+      if (records !== '') return 0
+      this.#prepare(common, FILE)
+      this.#before = header
+    }
+    this.#fill(into, at, path, '', header.sizeBytes)
+    return BLOCK_BYTES
+  }
 
   /** @returns one block for nearly all members; whole blocks in every case */
   write(header: TarHeader): Buffer {
@@ -67,12 +87,32 @@ export class TarHeaderWriter {
 
   #ustar(name: string, prefix: string, common: Common, type: string, sizeBytes: number): Buffer {
     this.#prepare(common, type)
+    this.#before = undefined
     const block = Buffer.allocUnsafe(BLOCK_BYTES)
-    this.#block.copy(block)
-    let sum = this.#sum + writeAscii(block, 0, name) + writeAscii(block, PREFIX_AT, prefix)
-    sum += sizeBytes > MAX_USTAR_SIZE ? writeBinary(block, sizeBytes) : writeOctal(block, SIZE_AT, sizeBytes, 11)
-    writeOctal(block, CHECKSUM_AT, sum + CHECKSUM_AS_SPACES, 6)
+    this.#fill(block, 0, name, prefix, sizeBytes)
     return block
+  }
+
+  #fill(block: Buffer, at: number, name: string, prefix: string, sizeBytes: number): void {
+    this.#block.copy(block, at)
+    let sum = this.#sum + writeAscii(block, at, name) + writeAscii(block, at + PREFIX_AT, prefix)
+    const sizeAt = at + SIZE_AT
+    sum += sizeBytes > MAX_USTAR_SIZE ? writeBinary(block, sizeAt, sizeBytes) : writeOctal(block, sizeAt, sizeBytes, 11)
+    writeOctal(block, at + CHECKSUM_AT, sum + CHECKSUM_AS_SPACES, 6)
+  }
+
+  /** Whether the block of this member differs from the last one of `writeBlock` in name and size alone. */
+  #isLikeBefore({ mode, mtimeMs, uid, gid, uname, gname }: TarHeader): boolean {
+    const before = this.#before
+    return (
+      before !== undefined &&
+      before.mode === mode &&
+      before.mtimeMs === mtimeMs &&
+      before.uid === uid &&
+      before.gid === gid &&
+      before.uname === uname &&
+      before.gname === gname
+    )
   }
 
   /** What nearly every member has in common is written when it changes. */
@@ -192,11 +232,11 @@ const writeOctal = (block: Buffer, at: number, value: number, digits: number): n
 }
 
 /** Big-endian, the top bit saying so. */
-const writeBinary = (block: Buffer, value: number): number => {
-  block[SIZE_AT] = 0x80
+const writeBinary = (block: Buffer, at: number, value: number): number => {
+  block[at] = 0x80
   let sum = 0x80
   let rest = value
-  for (let index = SIZE_AT + 11; index > SIZE_AT; index -= 1) {
+  for (let index = at + 11; index > at; index -= 1) {
     const byte = rest % 256
     block[index] = byte
     sum += byte

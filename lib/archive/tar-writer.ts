@@ -12,14 +12,14 @@
 import { commentHeader, encodeMark } from './archive-mark.ts'
 import { BLOCK_BYTES } from './tar-header.ts'
 import { paddingBytes, type TarHeader, TarHeaderWriter } from './tar-header-writer.ts'
-import type { ArchiveMark } from './types.ts'
+import type { ArchiveMark, ReusedMemory } from './types.ts'
 
 export type { TarHeader } from './tar-header-writer.ts'
 
 /** Pieces below this are copied together: a copy costs less than a turn in every room. */
 const SMALL_BYTES = 32 * 1024
 
-/** What small pieces are copied into. */
+/** What small pieces are copied into, where there is no memory that is used again. */
 const SLAB_BYTES = 64 * 1024
 
 /** As many zeros as the end of an archive has. */
@@ -27,10 +27,12 @@ const END = Buffer.alloc(2 * BLOCK_BYTES)
 
 export class TarWriter {
   readonly #headers = new TarHeaderWriter()
+  readonly #memory: ReusedMemory | undefined
   #pieces: Buffer[] = []
   #readyBytes = 0
+  #passedBytes = 0
   /** Small pieces: from `#from` on they have not become a piece yet. */
-  #slab = Buffer.alloc(0)
+  #slab: Buffer = Buffer.alloc(0)
   #from = 0
   #to = 0
   #isOpen = false
@@ -41,6 +43,11 @@ export class TarWriter {
   #contentBytes = 0
   #members = 0
 
+  /** @param memory for small pieces that stand together; what they leave in is to be given back to it */
+  constructor(memory?: ReusedMemory) {
+    this.#memory = memory
+  }
+
   /** Bytes that were taken out through `ready`. */
   get archiveBytes(): number {
     return this.#archiveBytes
@@ -49,6 +56,11 @@ export class TarWriter {
   /** Bytes that can be taken out now. */
   get readyBytes(): number {
     return this.#readyBytes
+  }
+
+  /** Bytes that were passed on as they are, and not copied, since the beginning. */
+  get passedBytes(): number {
+    return this.#passedBytes
   }
 
   /** Sum of the sizes of all members so far. */
@@ -80,7 +92,11 @@ export class TarWriter {
     this.#left = this.#bodyBytes
     this.#contentBytes += this.#bodyBytes
     this.#members += 1
-    this.#add(this.#headers.write(header))
+    if (this.#slab.length - this.#to < BLOCK_BYTES) this.#nextSlab()
+    const written = this.#headers.writeBlock(header, this.#slab, this.#to)
+    this.#to += written
+    this.#readyBytes += written
+    if (written === 0) this.#add(this.#headers.write(header))
   }
 
   /** Writes a part of the open member's body. Large ones pass as they are and must not change until they were taken. */
@@ -134,15 +150,25 @@ export class TarWriter {
     if (bytes.length >= SMALL_BYTES) {
       this.#closeSlab()
       this.#pieces.push(bytes)
+      this.#passedBytes += bytes.length
       return
     }
     const copied = bytes.copy(this.#slab, this.#to)
     this.#to += copied
     if (copied === bytes.length) return
-    this.#closeSlab()
-    this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-    this.#from = 0
+    this.#nextSlab()
     this.#to = bytes.copy(this.#slab, 0, copied)
+  }
+
+  #nextSlab(): void {
+    this.#closeSlab()
+    const memory = this.#memory
+    // What it has not been used for comes back at once: the rest will, view by view.
+    memory?.takeBack([this.#slab.subarray(this.#to)])
+    const slab = memory?.take() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
+    this.#slab = memory?.lend(slab, slab.length) ?? slab
+    this.#from = 0
+    this.#to = 0
   }
 
   #closeSlab(): void {

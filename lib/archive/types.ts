@@ -24,6 +24,18 @@ export interface ArchiveMark {
   readonly bytes?: number
 }
 
+/**
+ * Memory that is used again when every byte of it has come back.
+ *
+ * `lend` says how much of a buffer is out; views of it are given back by whoever looked at them last, each once.
+ */
+export interface ReusedMemory {
+  /** Of any size. */
+  take(): Buffer
+  lend(buffer: Buffer, bytes: number): Buffer
+  takeBack(views: readonly Buffer[]): void
+}
+
 /** One file or directory on its way into an archive. */
 export interface ArchiveEntry {
   readonly path: string

@@ -39,6 +39,11 @@ export class WaitingRoom {
     return this.#account.peakBytes
   }
 
+  /** Bytes that ever were kept here as views, and not copied or written to the disk. */
+  get viewBytes(): number {
+    return this.#account.viewBytes
+  }
+
   /** What one file may take at most. */
   get shareBytes(): number {
     return this.#memoryBytes / SHARE

@@ -48,6 +48,8 @@ export const XBSTREAM_LIMITS = Object.freeze({
 })
 
 const MAGIC = Buffer.from('XBSTCK01', 'latin1')
+const MAGIC_FIRST = MAGIC.readUInt32LE(0)
+const MAGIC_SECOND = MAGIC.readUInt32LE(4)
 const HEAD_BYTES = MAGIC.length + 1 + 1 + 4
 const LENGTHS_BYTES = 8 + 8 + 4
 const MAP_COUNT_BYTES = 4
@@ -62,12 +64,15 @@ const EOF = 0x45 // E
 
 const NOTHING = Buffer.alloc(0)
 
+/** Instead of the offset of its next chunk, of a file that is whole. */
+const CLOSED = -1
+
 /** What the reader is waiting for. `broken` is final. */
 type State = 'head' | 'path' | 'mapCount' | 'lengths' | 'map' | 'payload' | 'broken'
 
 export class XbstreamReader {
   #state: State = 'head'
-  /** Header parts are gathered here: they are small, and may be cut anywhere. */
+  /** Header parts that were cut are gathered here: they are small, and may be cut anywhere. */
   readonly #scratch = Buffer.alloc(XBSTREAM_LIMITS.pathBytes)
   #gathered: Buffer = this.#scratch
   #have = 0
@@ -88,15 +93,17 @@ export class XbstreamReader {
   #map: Buffer = NOTHING
   #mapAt = 0
   #pieceLeft = 0 // bytes until the next map entry
+  /** What was known of the file before this chunk. */
+  #offset: number | undefined
   #payloadBytes = 0
   #payloadLeft = 0
   #nextOffset = 0
   #crc = 0
   #expectedCrc = 0
 
-  /** Files that are not closed yet, with the offset their next chunk must have. */
-  readonly #open = new Map<string, number>()
-  readonly #closed = new Set<string>()
+  /** The offset that the next chunk of a file must have, or `CLOSED`. */
+  readonly #offsets = new Map<string, number>()
+  #openFiles = 0
 
   /** Bytes of the stream that were read. */
   get bytesRead(): number {
@@ -105,7 +112,7 @@ export class XbstreamReader {
 
   /** Files that were closed. */
   get files(): number {
-    return this.#closed.size
+    return this.#offsets.size - this.#openFiles
   }
 
   /**
@@ -117,24 +124,33 @@ export class XbstreamReader {
     if (this.#state === 'broken') throw new Error('bug: XbstreamReader fed after it refused the stream')
     let at = 0
     while (at < chunk.length) {
-      const wanted = this.#state === 'payload' ? this.#payloadStep() : this.#needed - this.#have
-      const bytes = chunk.subarray(at, at + wanted)
-      at += bytes.length
-      this.#at += bytes.length
       if (this.#state === 'payload') {
+        const bytes = chunk.subarray(at, at + this.#payloadStep())
+        at += bytes.length
+        this.#at += bytes.length
         this.#crc = crc32(bytes, this.#crc)
         this.#payloadLeft -= bytes.length
         this.#pieceLeft -= bytes.length
         if (!this.#skipped) yield { type: 'data', path: this.#path, bytes }
       } else {
-        bytes.copy(this.#gathered, this.#have)
-        this.#have += bytes.length
-        if (this.#have < this.#needed) continue
-        this.#advance()
+        const needed = this.#needed
+        if (this.#have === 0 && chunk.length - at >= needed && this.#state !== 'map') {
+          // Whole, as nearly all are: it is read where it stands.
+          this.#at += needed
+          this.#advance(chunk, at)
+          at += needed
+        } else {
+          const copied = chunk.copy(this.#gathered, this.#have, at, at + needed - this.#have)
+          at += copied
+          this.#at += copied
+          this.#have += copied
+          if (this.#have < needed) continue
+          this.#advance(this.#gathered, 0)
+        }
         // `advance` leaves the type behind when it has seen a whole closing chunk.
         if (this.#state === 'head') yield { type: 'end', path: this.#path }
       }
-      yield* this.#skipHoles()
+      if (this.#mapAt < this.#map.length) yield* this.#skipHoles()
       if (this.#state === 'payload' && this.#payloadLeft === 0) this.#closeChunk()
     }
   }
@@ -152,13 +168,14 @@ export class XbstreamReader {
         missingBytes: missing,
       })
     }
-    if (this.#open.size > 0) {
-      const names = [...this.#open.keys()].slice(0, 5)
-      const more = this.#open.size > names.length ? ` and ${this.#open.size - names.length} more` : ''
+    if (this.#openFiles > 0) {
+      const open = [...this.#offsets].filter(([, offset]) => offset !== CLOSED)
+      const names = open.slice(0, 5).map(([path]) => path)
+      const more = open.length > names.length ? ` and ${open.length - names.length} more` : ''
       this.#break(
         'XBSTREAM_FILE_OPEN',
         `the stream ends after ${this.#at} bytes, but never closed ${names.map(showPath).join(', ')}${more}`,
-        { open: this.#open.size, files: names },
+        { open: open.length, files: names },
       )
     }
   }
@@ -168,37 +185,36 @@ export class XbstreamReader {
     return this.#type === SPARSE ? Math.min(this.#payloadLeft, this.#pieceLeft) : this.#payloadLeft
   }
 
-  /** A part of a header is there: reads it and says what comes next. */
-  #advance(): void {
-    const part = this.#gathered
+  /** A part of a header stands whole at `at`: reads it and says what comes next. */
+  #advance(part: Buffer, at: number): void {
     switch (this.#state) {
       case 'head': {
-        if (part.compare(MAGIC, 0, MAGIC.length, 0, MAGIC.length) !== 0) {
-          const found = part.subarray(0, MAGIC.length).toString('latin1')
+        if (part.readUInt32LE(at) !== MAGIC_FIRST || part.readUInt32LE(at + 4) !== MAGIC_SECOND) {
+          const found = part.toString('latin1', at, at + MAGIC.length)
           this.#break('XBSTREAM_CORRUPT', `expected the chunk magic "XBSTCK01", found ${showPath(found)}`)
         }
-        this.#readType(part.readUInt8(MAGIC.length), part.readUInt8(MAGIC.length + 1))
-        const pathBytes = part.readUInt32LE(MAGIC.length + 2)
+        this.#readType(part.readUInt8(at + MAGIC.length), part.readUInt8(at + MAGIC.length + 1))
+        const pathBytes = part.readUInt32LE(at + MAGIC.length + 2)
         if (pathBytes === 0) this.#break('XBSTREAM_CORRUPT', 'expected a name, found one of 0 bytes')
         this.#limit('a name', pathBytes, XBSTREAM_LIMITS.pathBytes)
         this.#gather('path', pathBytes)
         return
       }
       case 'path':
-        this.#path = this.#readPath(part.subarray(0, this.#needed))
+        this.#path = this.#readPath(part, at, this.#needed)
         if (this.#type === EOF) this.#closeFile()
         else if (this.#type === SPARSE) this.#gather('mapCount', MAP_COUNT_BYTES)
         else this.#gather('lengths', LENGTHS_BYTES)
         return
       case 'mapCount': {
-        const entries = part.readUInt32LE(0)
+        const entries = part.readUInt32LE(at)
         this.#limit('a sparse map', entries, XBSTREAM_LIMITS.mapEntries)
         this.#map = Buffer.alloc(entries * MAP_ENTRY_BYTES)
         this.#gather('lengths', LENGTHS_BYTES)
         return
       }
       case 'lengths':
-        this.#readLengths(part)
+        this.#readLengths(part, at)
         if (this.#map.length > 0) this.#gather('map', this.#map.length, this.#map)
         else this.#beginPayload()
         return
@@ -232,31 +248,40 @@ export class XbstreamReader {
     this.#map = NOTHING
   }
 
-  #readPath(bytes: Buffer): string {
-    const safe = this.#isKnown(bytes) ? this.#knownPath : this.#decode(bytes)
+  #readPath(part: Buffer, at: number, pathBytes: number): string {
+    const safe = this.#isKnown(part, at, pathBytes) ? this.#knownPath : this.#decode(part, at, pathBytes)
     if (this.#skipped) return safe
-    if (this.#closed.has(safe)) {
+    const offset = this.#offsets.get(safe)
+    if (offset === CLOSED) {
       this.#break('XBSTREAM_AFTER_END', `found a chunk for ${showPath(safe)}, which was already closed`, { path: safe })
     }
-    if (!this.#open.has(safe)) {
-      this.#limit('the number of open files', this.#open.size + 1, XBSTREAM_LIMITS.openFiles)
-      this.#limit('the number of files', this.#open.size + this.#closed.size + 1, XBSTREAM_LIMITS.files)
+    if (offset === undefined) {
+      this.#limit('the number of open files', this.#openFiles + 1, XBSTREAM_LIMITS.openFiles)
+      this.#limit('the number of files', this.#offsets.size + 1, XBSTREAM_LIMITS.files)
     }
+    this.#offset = offset
     return safe
   }
 
-  #isKnown(bytes: Buffer): boolean {
-    return bytes.length === this.#knownLength && bytes.compare(this.#knownBytes, 0, this.#knownLength) === 0
+  /** A loop: for so few bytes a call into the system's own is slower. */
+  #isKnown(part: Buffer, at: number, pathBytes: number): boolean {
+    if (pathBytes !== this.#knownLength) return false
+    const known = this.#knownBytes
+    // The last ones differ first.
+    for (let index = pathBytes - 1; index >= 0; index -= 1) {
+      if (part[at + index] !== known[index]) return false
+    }
+    return true
   }
 
   /** The name as it may be used; of a chunk that is skipped, as it stands there. */
-  #decode(bytes: Buffer): string {
-    if (!isUtf8(bytes)) {
+  #decode(part: Buffer, at: number, pathBytes: number): string {
+    if (!isUtf8(part.subarray(at, at + pathBytes))) {
       this.#state = 'broken'
-      const path = showPath(bytes.toString('latin1'))
+      const path = showPath(part.toString('latin1', at, at + pathBytes))
       throw new BackupError('ARCHIVE_PATH_UNSAFE', `expected a name in UTF-8, found ${path}`, { path })
     }
-    const path = bytes.toString('utf8')
+    const path = part.toString('utf8', at, at + pathBytes)
     if (this.#skipped) return path
     try {
       this.#knownPath = checkSafePath(path)
@@ -264,17 +289,17 @@ export class XbstreamReader {
       this.#state = 'broken'
       throw error
     }
-    this.#knownLength = bytes.copy(this.#knownBytes)
+    this.#knownLength = part.copy(this.#knownBytes, 0, at, at + pathBytes)
     return this.#knownPath
   }
 
-  #readLengths(part: Buffer): void {
-    this.#payloadBytes = this.#u64(part, 0, 'a payload length')
-    const offset = this.#u64(part, 8, 'an offset')
-    this.#expectedCrc = part.readUInt32LE(16)
+  #readLengths(part: Buffer, at: number): void {
+    this.#payloadBytes = this.#u64(part, at, 'a payload length')
+    const offset = this.#u64(part, at + 8, 'an offset')
+    this.#expectedCrc = part.readUInt32LE(at + 16)
     this.#limit('a payload', this.#payloadBytes, XBSTREAM_LIMITS.payloadBytes)
     if (this.#skipped) return
-    const expected = this.#open.get(this.#path) ?? 0
+    const expected = this.#offset ?? 0
     if (offset !== expected) {
       this.#break(
         'XBSTREAM_OFFSET',
@@ -289,7 +314,7 @@ export class XbstreamReader {
   #beginPayload(): void {
     this.#state = 'payload'
     this.#payloadLeft = this.#payloadBytes
-    this.#crc = crc32(this.#map)
+    this.#crc = this.#map.length > 0 ? crc32(this.#map) : 0
     this.#mapAt = 0
     this.#pieceLeft = 0
     if (this.#type !== SPARSE) return
@@ -327,13 +352,16 @@ export class XbstreamReader {
         { path: this.#path },
       )
     }
-    if (!this.#skipped) this.#open.set(this.#path, this.#nextOffset + this.#payloadBytes)
+    if (!this.#skipped) {
+      if (this.#offset === undefined) this.#openFiles += 1
+      this.#offsets.set(this.#path, this.#nextOffset + this.#payloadBytes)
+    }
     this.#gather('head', HEAD_BYTES)
   }
 
   #closeFile(): void {
-    this.#open.delete(this.#path)
-    this.#closed.add(this.#path)
+    if (this.#offset !== undefined) this.#openFiles -= 1
+    this.#offsets.set(this.#path, CLOSED)
     this.#gather('head', HEAD_BYTES)
   }
 

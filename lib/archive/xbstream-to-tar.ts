@@ -15,7 +15,7 @@ import { MetadataSeen } from './metadata-seen.ts'
 import { Spool, type SpoolSettings } from './spool.ts'
 import { TarAssembly, type TarAssemblyOptions } from './tar-assembly.ts'
 import { TarWriter } from './tar-writer.ts'
-import type { ArchiveMark, TarSummary } from './types.ts'
+import type { ArchiveMark, ReusedMemory, TarSummary } from './types.ts'
 import { untilAborted } from './until-aborted.ts'
 import { XbstreamReader } from './xbstream-reader.ts'
 
@@ -25,6 +25,11 @@ export interface XbstreamToTarOptions extends TarAssemblyOptions {
   readonly memoryBytes: number
   /** Where files wait that are too large for memory and of unknown size. Needs room for the redo log at least. */
   readonly spool: SpoolSettings
+  /**
+   * Where the chunks of the source come from, and what small files are put together in. What of a chunk goes no further is
+   * given back to it; what is yielded is to be given back by the consumer.
+   */
+  readonly memory?: ReusedMemory | undefined
   /** Modification time of every member: an xbstream carries none. */
   readonly mtimeMs: number
   /** Told of every piece of a file, as it comes out of the xbstream. */
@@ -50,9 +55,9 @@ export async function* xbstreamToTar(
   source: AsyncIterable<Buffer>,
   options: XbstreamToTarOptions,
 ): AsyncGenerator<Buffer> {
-  const { signal } = options
+  const { signal, memory } = options
   const reader = new XbstreamReader()
-  const writer = new TarWriter()
+  const writer = new TarWriter(memory)
   const spool = new Spool(options.spool)
   const assembly = new TarAssembly(writer, spool, options)
   const metadata = new MetadataSeen()
@@ -69,6 +74,7 @@ export async function* xbstreamToTar(
     writer.begin(options.mark)
     yield* writer.ready()
     for await (const chunk of untilAborted(source, signal)) {
+      const viewBytesBefore = assembly.viewBytes
       for (const event of reader.push(chunk)) {
         let more: AsyncGenerator<Buffer> | undefined
         if (event.type === 'data') {
@@ -87,6 +93,10 @@ export async function* xbstreamToTar(
       const rest = assembly.settle()
       if (rest !== undefined) yield* rest
       yield* writer.ready()
+      // Headers were read, small files copied, and what waits on the disk was written. At worst this is too little: among the
+      // views may be some that were kept before.
+      const viewBytes = assembly.viewBytes - viewBytesBefore
+      if (viewBytes < chunk.length) memory?.takeBack([chunk.subarray(viewBytes)])
     }
     reader.end()
     signal?.throwIfAborted()

@@ -132,7 +132,7 @@ const runBackupProgram = async (
   return {
     kind: 'xbstream',
     output: child.stdout,
-    takeBack: (views) => child.takeBack(views),
+    buffers: child.buffers,
     sizeOf: (path) => descriptorSize(child.pid, path),
     redoCapacityBytes,
     redoLogName,

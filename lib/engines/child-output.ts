@@ -66,8 +66,9 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   /** Never rejects: everybody who had it open has closed it and everything was taken, or it was destroyed. */
   readonly closed: Promise<void>
   #close: () => void = () => {}
-  readonly #buffers = new LentBuffers(READ_BYTES)
-  #buffer = this.#buffers.take()
+  /** What was read is to be given back to it, by whoever was the last to look at it. Never necessary. */
+  readonly buffers = new LentBuffers(READ_BYTES)
+  #buffer = this.buffers.take()
   readonly #ready: Buffer[] = []
   #readyBytes = 0
   #bytesRead = 0
@@ -130,11 +131,6 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
     return this
   }
 
-  /** As `LentBuffers.takeBack`: for whoever was the last to look at what was read. Never necessary. */
-  takeBack(views: readonly Buffer[]): void {
-    this.#buffers.takeBack(views)
-  }
-
   get #isOver(): boolean {
     return this.#hasEnded && this.#ready.length === 0
   }
@@ -146,8 +142,8 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
     if (bytes < FULL_BYTES) {
       piece = Buffer.from(this.#buffer.subarray(0, bytes))
     } else {
-      piece = this.#buffers.lend(this.#buffer, bytes)
-      this.#buffer = this.#buffers.take()
+      piece = this.buffers.lend(this.#buffer, bytes)
+      this.#buffer = this.buffers.take()
     }
     this.#bytesRead += bytes
     this.#readyBytes += bytes

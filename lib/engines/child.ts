@@ -22,6 +22,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '../errors/index.ts'
 import { ChildOutput, type ChildSocket, openChildSocket } from './child-output.ts'
 import { guardWords } from './host-guards.ts'
+import type { LentBuffers } from './lent-buffers.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
 
 /** Between SIGINT and SIGKILL. mariadb-backup dies of SIGINT at once. */
@@ -67,8 +68,8 @@ export interface Child {
   readonly stdin: Writable | undefined
   /** To be read with `for await`; it does not flow by itself, but for what is read ahead. */
   readonly stdout: Readable | ChildOutput
-  /** As `LentBuffers.takeBack`, where the order asked for large reads. */
-  takeBack(views: readonly Buffer[]): void
+  /** What the pieces of stdout stand in, where the order asked for large reads and got them. */
+  readonly buffers: LentBuffers | undefined
   /** Bytes of stdout that have come so far, read or not. */
   outputBytes(): number
   /** Whether it was reaped. Its output may still have to be read. */
@@ -155,7 +156,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
     pid,
     stdin,
     stdout,
-    takeBack: (views) => socket?.output.takeBack(views),
+    buffers: socket?.output.buffers,
     outputBytes: () => (stdout as Pick<ChildOutput, 'bytesRead'>).bytesRead, // a pipe is a socket to Node
     hasEnded: () => reaped,
     settled,

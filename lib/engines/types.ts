@@ -7,6 +7,7 @@
 
 import type { ArchiveEntry } from '../archive/index.ts'
 import type { BackupError } from '../errors/index.ts'
+import type { LentBuffers } from './lent-buffers.ts'
 
 export type EngineName = 'mariadb-backup' | 'xtrabackup' | 'directory'
 
@@ -143,8 +144,8 @@ export interface XbstreamRun extends Running {
   readonly kind: 'xbstream'
   /** Standard output of the child. Read it, or cancel: the child waits for its reader. */
   readonly output: AsyncIterable<Buffer>
-  /** Views of `output` that nobody looks at any more, each once: see `LentBuffers`. Never necessary. */
-  takeBack(views: readonly Buffer[]): void
+  /** To be given views of `output` that nobody looks at any more, each once; never necessary. Undefined: nothing is used again. */
+  readonly buffers: LentBuffers | undefined
   /** Bytes of a file the child holds open at this moment, by the name it has in the stream. */
   sizeOf(path: string): number | undefined
   /**

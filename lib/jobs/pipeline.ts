@@ -175,7 +175,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
  * the proofs have copied what they need, and of what is being written to the disk nothing counts that was handed out.
  */
 export const takeBack = (source: PipelineSource, views: readonly Buffer[]): void => {
-  if ('output' in source) source.run.takeBack(views)
+  if ('output' in source) source.run.buffers?.takeBack(views)
 }
 
 /** The archive as the spill hands it out, in small pieces. */
@@ -226,7 +226,8 @@ const toFormat = (
   const output = counted(source.output, options)
   if (options.format === 'xbstream') return checkedXbstream(output, { beforeEnd, onMember, onData, signal })
   const sizeOf = (path: string): number | undefined => source.run.sizeOf(path)
-  return xbstreamToTar(output, { mark, memoryBytes, spool, sizeOf, mtimeMs, beforeEnd, onMember, onData, signal })
+  const memory = source.run.buffers
+  return xbstreamToTar(output, { mark, memoryBytes, spool, memory, sizeOf, mtimeMs, beforeEnd, onMember, onData, signal })
 }
 
 async function* counted(output: AsyncIterable<Buffer>, { onEngineBytes }: PipelineOptions): AsyncGenerator<Buffer> {

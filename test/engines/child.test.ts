@@ -41,7 +41,7 @@ test('a child is read through a pipe where no socket can be made', async () => {
   })
 
   const bytes = await readAll(child.stdout)
-  child.takeBack([bytes])
+  child.buffers?.takeBack([bytes])
 
   expect(bytes.length).toBe(6)
   expect(await child.settled).toEqual({ exitCode: 1, signal: undefined })
