@@ -5,9 +5,10 @@
  * files besides. Three rules, in this order:
  *
  * 1. The file ends while it fits into memory: its size is known then. Nearly all files.
- * 2. A tablespace that does not fit, if no other member is being written: `sizeOf` is
- *    asked once, and the file is written while it comes. When it stops short, zero
- *    pages fill it up and that is recorded; when it goes on, the archive has failed.
+ * 2. A tablespace, or a locked table at rest, that does not fit, if no other member is being
+ *    written: `sizeOf` is asked once, and the file is written while it comes. When a
+ *    tablespace stops short, zero pages fill it up and that is recorded; when a table
+ *    does, or either goes on, the archive has failed.
  * 3. Everything else, the redo log always, goes to the spool until it ends.
  *
  * Beside them, for a file of a few kilobytes that stands whole in one chunk of the stream:
@@ -19,6 +20,7 @@
  */
 
 import { BackupError } from '../errors/index.ts'
+import { isLockedTable } from './locked-table.ts'
 import { showPath } from './safe-path.ts'
 import type { Spool } from './spool.ts'
 import { isTablespace } from './tablespace.ts'
@@ -44,6 +46,8 @@ export interface TarAssemblyOptions {
   readonly mtimeMs: number
   /** Size of the source file while the backup program still has it open; undefined when that cannot be said. */
   sizeOf(path: string): number | undefined
+  /** Likewise, but undefined too when somebody has written to it lately. */
+  restingSizeOf?: ((path: string) => number | undefined) | undefined
   /** Told when the last byte of a member was produced. */
   onMember?: ((path: string, sizeBytes: number) => void) | undefined
 }
@@ -53,7 +57,7 @@ export class TarAssembly {
   readonly #room: WaitingRoom
   readonly #options: TarAssemblyOptions
   readonly #padded: PaddedMember[] = []
-  /** The tablespace that is written while it comes. */
+  /** The file that is written while it comes. */
   #streamed: { readonly path: string; readonly sizeBytes: number } | undefined
   /** The file that came last, while it may still end before the chunk does: views of the chunk. */
   #passing: { readonly path: string; readonly pieces: Buffer[]; sizeBytes: number } | undefined
@@ -124,8 +128,8 @@ export class TarAssembly {
       return
     }
     const file = this.#room.open(path)
-    if (this.#streamed === undefined && isTablespace(path) && !file.isSpooled && this.#room.wouldOutgrow(file, bytes)) {
-      const sizeBytes = this.#options.sizeOf(path)
+    if (this.#streamed === undefined && !file.isSpooled && this.#room.wouldOutgrow(file, bytes)) {
+      const sizeBytes = this.#sizeAhead(path)
       if (sizeBytes !== undefined && sizeBytes >= file.sizeBytes + bytes.length) {
         this.#streamed = { path, sizeBytes }
         this.#room.release(path)
@@ -136,6 +140,11 @@ export class TarAssembly {
       }
     }
     await this.#room.append(file, bytes)
+  }
+
+  #sizeAhead(path: string): number | undefined {
+    if (isTablespace(path)) return this.#options.sizeOf(path)
+    return isLockedTable(path) ? this.#options.restingSizeOf?.(path) : undefined
   }
 
   /** Zero bytes of a file that the xbstream left out. They are written in full: a plain tar has no holes. */
@@ -190,7 +199,10 @@ export class TarAssembly {
 
   async *#endStreamed({ path, sizeBytes }: { path: string; sizeBytes: number }): AsyncGenerator<Buffer> {
     const zeroBytes = this.#writer.left
-    if (zeroBytes > 0) this.#padded.push({ path, zeroBytes })
+    if (zeroBytes > 0) {
+      if (!isTablespace(path)) throw shorter(path, sizeBytes, zeroBytes)
+      this.#padded.push({ path, zeroBytes })
+    }
     for (const zeros of zeroPieces(zeroBytes)) yield* this.#written(zeros)
     this.#writer.closeMember()
     yield* this.#writer.ready()
@@ -222,6 +234,16 @@ export class TarAssembly {
     return { path, type: 'file', sizeBytes, mode: MODE, mtimeMs, uid: 0, gid: 0, uname: OWNER, gname: OWNER }
   }
 }
+
+const shorter = (path: string, sizeBytes: number, missingBytes: number): BackupError =>
+  new BackupError(
+    'ARCHIVE_MEMBER_CHANGED',
+    `expected ${sizeBytes} bytes of ${showPath(path)}, the size it had when nobody wrote to it, found ${missingBytes} fewer`,
+    { path, sizeBytes, missingBytes },
+    {
+      hint: 'run the backup again; if it happens every time, the table is written to though the backup program has locked it',
+    },
+  )
 
 function* zeroPieces(zeroBytes: number): Generator<Buffer, void, undefined> {
   for (let left = zeroBytes; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, left)

@@ -15,7 +15,7 @@ import { classifyFailure, type LockAttempt } from './classify-failure.ts'
 import { cleanEnvironment, DEFAULT_SEARCH_PATH } from './clean-environment.ts'
 import { dataDirectoryBytes } from './data-directory-size.ts'
 import { dataIdentityOf } from './data-identity.ts'
-import { descriptorSize } from './descriptor-size.ts'
+import { descriptorSize, restingDescriptorSize } from './descriptor-size.ts'
 import { LOCK_HELD_EXIT } from './host-guards.ts'
 import { openOptionFile } from './option-file.ts'
 import { redactor } from './redaction.ts'
@@ -134,6 +134,7 @@ const runBackupProgram = async (
     output: child.stdout,
     buffers: child.buffers,
     sizeOf: (path) => descriptorSize(child.pid, path),
+    restingSizeOf: (path) => restingDescriptorSize(child.pid, path),
     redoCapacityBytes,
     redoLogName,
     totalBytes: () => totalBytes,

@@ -148,6 +148,8 @@ export interface XbstreamRun extends Running {
   readonly buffers: LentBuffers | undefined
   /** Bytes of a file the child holds open at this moment, by the name it has in the stream. */
   sizeOf(path: string): number | undefined
+  /** Likewise; undefined also when somebody has written to it in the last seconds. */
+  restingSizeOf(path: string): number | undefined
   /**
    * Size of the server's redo log. The server overwrites what lies further back, copied or not. `undefined` until it
    * is seen, and where it is no `ib_logfile0` (MySQL 8.0.30 and later).

@@ -225,9 +225,20 @@ const toFormat = (
   if (!('output' in source)) return filesToTar(source.run.entries, { mark, beforeEnd, onMember })
   const output = counted(source.output, options)
   if (options.format === 'xbstream') return checkedXbstream(output, { beforeEnd, onMember, onData, signal })
-  const sizeOf = (path: string): number | undefined => source.run.sizeOf(path)
-  const memory = source.run.buffers
-  return xbstreamToTar(output, { mark, memoryBytes, spool, memory, sizeOf, mtimeMs, beforeEnd, onMember, onData, signal })
+  const { run } = source
+  return xbstreamToTar(output, {
+    mark,
+    memoryBytes,
+    spool,
+    memory: run.buffers,
+    sizeOf: (path) => run.sizeOf(path),
+    restingSizeOf: (path) => run.restingSizeOf(path),
+    mtimeMs,
+    beforeEnd,
+    onMember,
+    onData,
+    signal,
+  })
 }
 
 async function* counted(output: AsyncIterable<Buffer>, { onEngineBytes }: PipelineOptions): AsyncGenerator<Buffer> {

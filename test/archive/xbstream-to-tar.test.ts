@@ -218,6 +218,45 @@ describe('the first rule: a file that ends while it fits into memory', () => {
   })
 })
 
+describe('the second rule: a locked table that does not fit', () => {
+  const stream = fileChunks('db/big.MYD', BIG, MIB)
+
+  test('is written while it comes, when it is at rest', async () => {
+    const { tar, summary } = await convert(inPieces(stream), spool.directory, {
+      ...TIGHT,
+      restingSizeOf: (path) => (path === 'db/big.MYD' ? BIG.length : undefined),
+    })
+
+    expect(unpack(tar)).toEqual(treeOf({ 'db/big.MYD': BIG }))
+    expect(summary).toMatchObject({ spooledBytes: 0, padded: [] })
+  })
+
+  test.each([
+    ['one byte fewer, and nothing is filled up', BIG.length + 1, 'ARCHIVE_MEMBER_CHANGED'],
+    ['one byte more', BIG.length - 1, 'ARCHIVE_MEMBER_LONGER'],
+  ])('fails the archive when it turns out to have %s', async (_, sizeBytes, code) => {
+    const converting = convert(inPieces(stream), spool.directory, { ...TIGHT, restingSizeOf: () => sizeBytes })
+
+    await expect(converting).rejects.toMatchObject({ code, facts: { path: 'db/big.MYD', sizeBytes } })
+  })
+
+  test.each([
+    ['a table that is not at rest', 'db/big.MYD', undefined],
+    ['a log or a statistic of the server', 'mysql/general_log.MYD', BIG.length],
+    ['a table of Aria, which is copied before the lock', 'db/big.MAD', BIG.length],
+    ['the redo log', 'ib_logfile0', BIG.length],
+  ])('goes to the spool when it is %s', async (_, path, size) => {
+    const { tar, summary } = await convert(inPieces(fileChunks(path, BIG, MIB)), spool.directory, {
+      ...TIGHT,
+      sizeOf: () => size,
+      restingSizeOf: () => size,
+    })
+
+    expect(unpack(tar)).toEqual(treeOf({ [path]: BIG }))
+    expect(summary.spooledBytes).toBeGreaterThanOrEqual(BIG.length)
+  })
+})
+
 describe('the second rule: a tablespace that does not fit', () => {
   const stream = fileChunks('db/big.ibd', BIG, MIB)
   const sized = { ...TIGHT, sizeOf: () => BIG.length }

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, unlinkSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 
-import { descriptorSize } from '../../lib/engines/descriptor-size.ts'
+import { descriptorSize, restingDescriptorSize } from '../../lib/engines/descriptor-size.ts'
 import { Scratch } from './stand-ins.ts'
 
 const scratch = new Scratch()
@@ -75,5 +75,24 @@ describe('the size of a file by the descriptor that a program has', () => {
     await once(child, 'close')
 
     expect(descriptorSize(child.pid ?? 0, 'db/t.ibd')).toBeUndefined()
+  })
+})
+
+describe('the size of a file at rest', () => {
+  const NOW_MS = Date.UTC(2026, 0, 31, 12)
+
+  test.each([
+    ['is told when nobody has written to it for two seconds', 2_000, 4096],
+    ['is unknown when somebody has since', 1_999, undefined],
+    ['is unknown when its last change is still to come', -60_000, undefined],
+  ])('%s', (_, agoMs, expected) => {
+    const seconds = (NOW_MS - agoMs) / 1000
+    utimesSync(hold('data/db', 't.MYD', 4096), seconds, seconds)
+
+    expect(restingDescriptorSize(process.pid, 'db/t.MYD', NOW_MS)).toBe(expected)
+  })
+
+  test('is unknown, as its size is, of a file that the program does not have', () => {
+    expect(restingDescriptorSize(process.pid, 'db/other.MYD', NOW_MS)).toBeUndefined()
   })
 })
