@@ -5,6 +5,7 @@
  * about the server, and nothing about the accounts that clients will send.
  */
 
+import { findLockableTable } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import { connectServer, type ServerConnection, type ServerFacts, type ServerLogin } from '../server/index.ts'
 import { type Finding, fail, failedWith, ok, warn } from './finding.ts'
@@ -38,7 +39,7 @@ export const lookAtServer = async (
     const facts = await server.facts()
     const findings = isOwn
       ? [warn('login', 'none to try: clients bring theirs; asked as the user of this process', HOW_TO_LOGIN)]
-      : [ok('login', (await server.grants()).account), await checkGrants(server)]
+      : [ok('login', (await server.grants()).account), await checkGrants(server, facts)]
     return { findings, facts, writtenPerSecond: await redoRate(login, facts, sample) }
   } catch (error) {
     return { ...NOTHING, findings: [failedWith('login', error)] }
@@ -61,12 +62,14 @@ const withoutLogin = (error: unknown): Finding => {
   return failedWith('login', error)
 }
 
-const checkGrants = async (server: ServerConnection): Promise<Finding> => {
-  const missing = await server.missingGrants('full')
+const checkGrants = async (server: ServerConnection, { dataDirectory }: ServerFacts): Promise<Finding> => {
+  const table = await findLockableTable(dataDirectory)
+  const unseen = table === undefined ? undefined : await server.missingGrants('tables-in-use')
+  const missing = (await server.missingGrants('full')) ?? unseen
   if (missing === undefined) return ok('grants', 'what a full backup needs')
   return fail(
     'grants',
-    `${missing.account} lacks ${missing.privileges.join(', ')}`,
+    `${missing.account} lacks ${missing.privileges.join(', ')}${missing === unseen ? `: it could not be seen whether ${table} is in use` : ''}`,
     `run on the server, as an administrator: ${missing.statement};`,
     { privileges: missing.privileges },
   )

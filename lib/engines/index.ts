@@ -22,6 +22,7 @@ export { runOpenssl } from './openssl.ts'
 export type { Filter, FilterEnd } from './filter.ts'
 export { findEngine } from './find-engine.ts'
 export { type HostGuards, hostGuards } from './host-guards.ts'
+export { findLockableTable } from './lockable-table.ts'
 export { lookForEngine } from './look-for-engine.ts'
 export { findPreparer, type PrepareOrder, prepareBackup } from './prepare.ts'
 export type {

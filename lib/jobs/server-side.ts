@@ -14,7 +14,7 @@
  * has to be put right is written down first, for the case that we are killed.
  */
 
-import type { EngineLog, EngineOutcome } from '../engines/index.ts'
+import { type EngineLog, type EngineOutcome, findLockableTable } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
 import type { ChangedSetting, ServerDebts } from '../history/index.ts'
 import { connectServer, type ReplicaConnection, type ServerConnection, type ServerLogin } from '../server/index.ts'
@@ -90,6 +90,9 @@ export class FullBackupServerSide implements ServerSide {
     const { versionText, dataDirectory, logBin, serverUuid } = await server.facts()
     log.info({ server: versionText, dataDirectory, logBin, serverUuid }, 'server')
     await server.requireGrants('full', 'for a full backup')
+    const table = await findLockableTable(dataDirectory)
+    if (table !== undefined)
+      await server.requireGrants('tables-in-use', `to see whether ${table} is in use, and must be waited for`)
     if (debts !== undefined) await payLeftDebt(server, debts, log)
     if (replication) this.#replica = await lookAtReplica(server, log)
     const settings = await this.#wantedSettings(server, timeouts, log)

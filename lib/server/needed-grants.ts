@@ -5,6 +5,7 @@
  * |-----------------|-----------------------------|--------------------|------------------------|
  * | `full`          | RELOAD, PROCESS             | the same           | and BACKUP_ADMIN, LOCK TABLES |
  * | … binary log on | BINLOG MONITOR              | REPLICATION CLIENT | REPLICATION CLIENT     |
+ * | `tables-in-use` | SELECT                      | nothing            | nothing                |
  * | `binary-logs`   | BINLOG MONITOR              | REPLICATION CLIENT | REPLICATION CLIENT     |
  * | `replica-status`| SLAVE MONITOR               | REPLICATION CLIENT | REPLICATION CLIENT     |
  * | `replica-start` | REPLICATION SLAVE ADMIN     | SUPER              | REPLICATION_SLAVE_ADMIN|
@@ -19,7 +20,7 @@ import type { Grants } from './grants.ts'
 import { isAtLeast } from './server-version.ts'
 import type { ServerVersion } from './types.ts'
 
-export type Purpose = 'full' | 'binary-logs' | 'replica-status' | 'replica-start' | 'timeouts'
+export type Purpose = 'full' | 'tables-in-use' | 'binary-logs' | 'replica-status' | 'replica-start' | 'timeouts'
 
 /** One of them is enough; the first is the one to give. */
 type Need = readonly string[]
@@ -70,6 +71,9 @@ const needsOf = (
         ...(isMariaDb ? [] : [['BACKUP_ADMIN'], ['LOCK TABLES']]),
         ...(logBin ? [binaryLogs] : []),
       ]
+    case 'tables-in-use':
+      // MySQL's programs, and MariaDB's before there were backup stages, lock all tables before they copy the first of these.
+      return isMariaDb && isAtLeast(version, 10, 5, 0) ? [['SELECT']] : []
     case 'binary-logs':
       return [binaryLogs]
     case 'replica-status':

@@ -118,6 +118,23 @@ onlyAsRoot('an agent of an ordinary user', () => {
     },
   )
 
+  test('with a table of MyISAM it needs SELECT as well, to be told whether the table is in use', async () => {
+    await server.query('CREATE TABLE shop.notes (id INT) ENGINE=MyISAM')
+    const refused = await fetch(join(scratch, 'unseen.tar'))
+    await server.query(`GRANT SELECT ON *.* TO ${USER}@localhost`)
+    const fetched = await fetch(join(scratch, 'seen.tar'))
+    await server.query(`REVOKE SELECT ON *.* FROM ${USER}@localhost; DROP TABLE shop.notes`)
+
+    expect(JSON.parse(refused.stdout.toString())).toMatchObject({
+      status: 'FAILED',
+      facts: { agentCode: 'ENGINE_PRIVILEGE' },
+      message: expect.stringMatching(
+        /lacks SELECT, needed to see whether shop\/notes\.MYD is in use.*GRANT SELECT ON \*\.\* TO/s,
+      ),
+    })
+    expect([refused.exitCode, fetched.exitCode]).toEqual([4, 0])
+  })
+
   test('keeps everything that it writes to itself', async () => {
     const { stdout } = await mustRun('find', [scratch, '-user', USER, '-perm', '/077', '-printf', '%P\n'])
     const foreign = await mustRun('find', [join(scratch, 'state'), '!', '-user', USER])

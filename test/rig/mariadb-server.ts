@@ -37,7 +37,7 @@ export interface ServerOptions {
 }
 
 /** What a backup needs on MariaDB 10.5 and newer, with a binary log or without. */
-export const BACKUP_GRANTS = ['RELOAD', 'PROCESS', 'BINLOG MONITOR', 'REPLICA MONITOR'] as const
+export const BACKUP_GRANTS = ['SELECT', 'RELOAD', 'PROCESS', 'BINLOG MONITOR', 'REPLICA MONITOR'] as const
 
 const MIB = 1024 * 1024
 const DEFAULT_REDO_LOG_BYTES = 16 * MIB
