@@ -120,9 +120,10 @@ export class KvBlockParser {
    */
   #takePlainPairs(chunk: Buffer, start: number): number {
     if (this.#state !== 'pair' || this.#lines.carriedBytes > 0) return start
-    if (chunk.length - start < FEWEST_BYTES_AT_ONCE) return start
     const { maxBlockBytes, maxLineBytes } = this.#limits
-    const end = findUnplain(chunk, start, Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead))
+    const windowEnd = Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead)
+    if (windowEnd - start < FEWEST_BYTES_AT_ONCE) return start
+    const end = findUnplain(chunk, start, windowEnd)
     // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
     const text = chunk.toString('latin1', start, end)
     const pairs = this.#pairs

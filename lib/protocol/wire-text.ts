@@ -54,7 +54,8 @@ export const findUnplain = (bytes: Buffer, start: number, end: number): number =
     if (!isPlain(bytes[at] as number)) return at
     at += 1
   }
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2)
+  // Where not even one word is left, its place need not be a whole number of words.
+  const words = at + 4 > end ? NO_WORDS : new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2)
   for (let index = 0; index + 3 < words.length; index += 4) {
     const odd =
       oddities(words[index] as number) |
@@ -68,6 +69,8 @@ export const findUnplain = (bytes: Buffer, start: number, end: number): number =
   for (at += 16 * (words.length >> 2); at < end; at += 1) if (!isPlain(bytes[at] as number)) return at
   return end
 }
+
+const NO_WORDS = new Int32Array(0)
 
 /** Has the high bit of each byte that is not plain; if there are several, of the lowest of them at least. */
 const oddities = (word: number): number =>

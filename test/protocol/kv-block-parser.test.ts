@@ -251,6 +251,22 @@ describe('limits, each at its edge', () => {
       expect([cut, outcomeOf(new KvBlockParser(limits), chunks)]).toMatchObject([cut, { code, line }])
     }
   })
+
+  test('a block over the limit is refused however few bytes of it are left for a pair, and however they lie in memory', () => {
+    const wire = `40\n${'k=v\n'.repeat(40)}`
+    const outcomes: unknown[] = []
+
+    for (let leftBytes = 0; leftBytes < 4; leftBytes += 1) {
+      for (let at = 0; at < 4; at += 1) {
+        const memory = Buffer.alloc(200)
+        const chunk = memory.subarray(at, at + memory.write(wire, at))
+        const parser = new KvBlockParser({ ...LIMITS, maxBlockBytes: 3 + leftBytes })
+        outcomes.push(outcomeOf(parser, [chunk]))
+      }
+    }
+
+    expect(outcomes).toEqual(Array(16).fill(expect.objectContaining({ code: 'PROTOCOL_BLOCK_TOO_LARGE' })))
+  })
 })
 
 /** Counts what the parser makes the runtime do: bytes copied, bytes searched for LF, bytes of memory taken. */

@@ -84,6 +84,15 @@ describe('the first byte that is not plain', () => {
     expect(wrong).toEqual([])
   })
 
+  test('is none where there is not a byte to look at, or only a few', () => {
+    for (let start = 0; start < 8; start += 1) {
+      for (let end = start; end < start + 8; end += 1) {
+        const bytes = Buffer.alloc(20, 'x')
+        expect(findUnplain(bytes, start, end)).toBe(end)
+      }
+    }
+  })
+
   test('is the first of several', () => {
     for (let at = 0; at < 12; at += 1) {
       const bytes = Buffer.alloc(16, '\n')
