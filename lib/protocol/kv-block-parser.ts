@@ -23,7 +23,7 @@
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
 import { type KvLimits, LIMITS } from './limits.ts'
 import { LineReader } from './line-reader.ts'
-import { findIllegal, findUnplain, showWire } from './wire-text.ts'
+import { findIllegal, findPlainLines, showWire } from './wire-text.ts'
 
 /** The pairs of one block in the order of the wire. A map, so that a key `__proto__` is a key like any other. */
 export type KvBlock = ReadonlyMap<string, string>
@@ -123,17 +123,17 @@ export class KvBlockParser {
     const { maxBlockBytes, maxLineBytes } = this.#limits
     const windowEnd = Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead)
     if (windowEnd - start < FEWEST_BYTES_AT_ONCE) return start
-    const end = findUnplain(chunk, start, windowEnd)
-    // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
-    const text = chunk.toString('latin1', start, end)
     const pairs = this.#pairs
-    const roomBytes = maxBlockBytes - this.#bytesRead
     const before = pairs.size
+    const ends = findPlainLines(chunk, start, windowEnd, this.#pairsAnnounced - before)
+    if (ends.length === 0) return start
+    // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
+    const text = chunk.toString('latin1', start, ends.at(-1))
     let size = before
     let at = 0
-    while (size < this.#pairsAnnounced) {
-      const lineFeed = text.indexOf('\n', at)
-      if (lineFeed === -1 || lineFeed - at > maxLineBytes || lineFeed >= roomBytes) break
+    for (const end of ends) {
+      const lineFeed = end - start
+      if (lineFeed - at > maxLineBytes) break
       const equals = text.indexOf('=', at)
       if (equals <= at || equals > lineFeed) break
       pairs.set(text.slice(at, equals), text.slice(equals + 1, lineFeed))

@@ -40,45 +40,54 @@ export const findIllegal = (line: Buffer): Illegal | undefined => {
 }
 
 /**
- * Looks for the first byte that is neither printable ASCII nor LF, sixteen bytes at a time.
+ * Finds where lines end, for as long as they are plain: printable ASCII alone. Sixteen bytes at a time.
  *
- * In a word without a high bit no addition carries from one byte into the next: adding 0x60 reaches the high bit
- * from 0x20 on, adding 1 reaches it from 0x7f on, and adding 0x7f to what differs from LF reaches it unless nothing does.
- *
- * @returns its offset; `end` when there is none from `start` on
+ * @param mostLines no byte behind so many is looked at
+ * @returns the offsets of their line feeds; the first byte that is not plain, or `end`, comes before the next one
  */
-export const findUnplain = (bytes: Buffer, start: number, end: number): number => {
-  let at = start
-  const aligned = Math.min(end, at + ((4 - ((bytes.byteOffset + at) & 3)) & 3))
-  while (at < aligned) {
-    if (!isPlain(bytes[at] as number)) return at
-    at += 1
-  }
+export const findPlainLines = (bytes: Buffer, start: number, end: number, mostLines: number): number[] => {
+  const ends: number[] = []
+  const wordsAt = Math.min(end, start + (-(bytes.byteOffset + start) & 3))
   // Where not even one word is left, its place need not be a whole number of words.
-  const words = at + 4 > end ? NO_WORDS : new Int32Array(bytes.buffer, bytes.byteOffset + at, (end - at) >> 2)
-  for (let index = 0; index + 3 < words.length; index += 4) {
-    const odd =
-      oddities(words[index] as number) |
-      oddities(words[index + 1] as number) |
-      oddities(words[index + 2] as number) |
-      oddities(words[index + 3] as number)
-    if ((odd & 0x80808080) === 0) continue
-    const from = at + 4 * index
-    for (let byte = from; byte < from + 16; byte += 1) if (!isPlain(bytes[byte] as number)) return byte
+  const words =
+    wordsAt + 4 > end ? NO_WORDS : new Int32Array(bytes.buffer, bytes.byteOffset + wordsAt, (end - wordsAt) >> 2)
+  let word = 0
+  let at = start
+  let stop = wordsAt
+  for (;;) {
+    for (; at < stop; at += 1) {
+      const byte = bytes[at] as number
+      if (byte >= 0x20 && byte < 0x7f) continue
+      if (byte !== LF || ends.length === mostLines) return ends
+      ends.push(at)
+    }
+    if (at === end || ends.length === mostLines) return ends
+    while (word + 3 < words.length) {
+      const odd =
+        oddities(words[word] as number) |
+        oddities(words[word + 1] as number) |
+        oddities(words[word + 2] as number) |
+        oddities(words[word + 3] as number)
+      if ((odd & 0x80808080) !== 0) break
+      word += 4
+    }
+    while (word < words.length && (oddities(words[word] as number) & 0x80808080) === 0) word += 1
+    at = wordsAt + 4 * word
+    stop = Math.min(end, at + 4)
+    word += 1
   }
-  for (at += 16 * (words.length >> 2); at < end; at += 1) if (!isPlain(bytes[at] as number)) return at
-  return end
 }
 
+const LF = 0x0a
 const NO_WORDS = new Int32Array(0)
 
-/** Has the high bit of each byte that is not plain; if there are several, of the lowest of them at least. */
-const oddities = (word: number): number =>
-  word | (word + 0x01010101) | (~(word + 0x60606060) & ((word ^ 0x0a0a0a0a) + 0x7f7f7f7f))
-
-const LF = 0x0a
-
-const isPlain = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || byte === LF
+/**
+ * Has the high bit of each byte that is not printable ASCII; if there are several, of the lowest of them at least.
+ *
+ * Where there is none, nothing is borrowed or carried from one byte to the next: taking 0x20 away is below zero for
+ * less than that, and adding 1 reaches the high bit from 0x7f on. For 0xff the first of the two has it.
+ */
+const oddities = (word: number): number => (word - 0x20202020) | (word + 0x01010101)
 
 /**
  * Foreign bytes as a message may show them: quoted, printable ASCII, everything else escaped, cut.
