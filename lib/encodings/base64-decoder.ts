@@ -16,13 +16,20 @@
 import type { BackupError } from '../errors/index.ts'
 import { LINE_CHARACTERS, LINE_FEED, LINE_RAW_BYTES, LINE_WIRE_BYTES, PADDING, sextetOf, ZERO } from './base64-line.ts'
 import type { Decoder } from './codec.ts'
-import { kernelLines, type LineShape, type ReadLines } from './kernel-lines.ts'
+import {
+  type Part,
+  type ReadLines,
+  type Undress,
+  type Undresser,
+  undressByKernel,
+  undressPlainly,
+} from './kernel-undressing.ts'
 import type { Kernels } from './kernels.ts'
+import { PiecePool } from './piece-pool.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 
 const PAIRS = readingTable(sextetOf)
-const FULL_LINE_SHAPE: LineShape = { wireBytes: LINE_WIRE_BYTES, rawBytes: LINE_RAW_BYTES }
 
 /** What the decoder is waiting for: another line, or (`last`) only the end. `ended` and `broken` are final. */
 type State = 'lines' | 'last' | 'ended' | 'broken'
@@ -33,21 +40,36 @@ export class Base64Decoder implements Decoder {
   #cutBytes = 0
   #offset = 0 // wire bytes before the line that comes next
   #line = 1 // counted from 1; every error names it
-  readonly #readFullLines: ReadLines
+  readonly #undress: Undress
+  readonly #pool = new PiecePool()
 
   constructor(kernels?: Kernels) {
-    this.#readFullLines =
+    const undresser: Undresser = {
+      mostRawBytes: (wireBytes) => Math.ceil((this.#cutBytes + wireBytes) / 4) * 3,
+      moveCut: (memory, at) => this.#moveCut(memory, at),
+      undressPart: (...parameters) => this.#undressPart(...parameters),
+    }
+    this.#undress =
       kernels === undefined
-        ? readFullLines
-        : kernelLines(kernels, FULL_LINE_SHAPE, kernels.readBase64Lines, readFullLines)
+        ? undressPlainly(undresser, readFullLines, this.#pool)
+        : undressByKernel(kernels, kernels.readBase64Lines, undresser, readFullLines, this.#pool)
   }
 
   decode(wire: Buffer): Buffer[] {
     this.#mustBeOpen()
-    const raw = Buffer.allocUnsafe(Math.ceil((this.#cutBytes + wire.length) / 4) * 3)
-    let rawBytes = 0
-    let at = 0
-    while (at < wire.length) {
+    return this.#undress(wire)
+  }
+
+  #moveCut(memory: Buffer, at: number): number {
+    const bytes = this.#cut.copy(memory, at - this.#cutBytes, 0, this.#cutBytes)
+    this.#cutBytes = 0
+    return bytes
+  }
+
+  #undressPart({ wire, start, end }: Part, raw: Buffer, rawStart: number, readLines: ReadLines): number {
+    let to = rawStart
+    let at = start
+    while (at < end) {
       if (this.#state === 'last') {
         throw this.#corrupt(
           'the end of the stream after a line that is not full',
@@ -57,17 +79,20 @@ export class Base64Decoder implements Decoder {
       }
       if (this.#cutBytes === 0) {
         const before = this.#offset
-        rawBytes += this.#takeFullLines(wire, at, raw, rawBytes)
+        to += this.#takeFullLines({ wire, start: at, end }, raw, to, readLines)
         at += this.#offset - before
       }
-      const reach = wire.subarray(at, at + LINE_WIRE_BYTES - this.#cutBytes)
-      const lineFeedAt = reach.indexOf(LINE_FEED)
-      const taken = reach.copy(this.#cut, this.#cutBytes, 0, lineFeedAt === -1 ? reach.length : lineFeedAt + 1)
-      this.#cutBytes += taken
-      at += taken
-      if (lineFeedAt !== -1 || this.#cutBytes === LINE_WIRE_BYTES) rawBytes += this.#takeCutLine(raw, rawBytes)
+      let isWhole = false
+      while (!isWhole && at < end) {
+        const byte = wire[at] as number
+        this.#cut[this.#cutBytes] = byte
+        this.#cutBytes += 1
+        at += 1
+        isWhole = byte === LINE_FEED || this.#cutBytes === LINE_WIRE_BYTES
+      }
+      if (isWhole) to += this.#takeCutLine(raw, to)
     }
-    return rawBytes === 0 ? [] : [raw.subarray(0, rawBytes)]
+    return to - rawStart
   }
 
   end(): Buffer[] {
@@ -82,10 +107,14 @@ export class Base64Decoder implements Decoder {
     throw truncated('base64', 'a line feed', found, place)
   }
 
+  takeBack(raws: readonly Buffer[]): void {
+    this.#pool.takeBack(raws)
+  }
+
   /** The fast way: as many good lines of 57 raw bytes as lie here whole. Returns the raw bytes they gave. */
-  #takeFullLines(wire: Buffer, start: number, raw: Buffer, rawStart: number): number {
-    const lines = Math.floor((wire.length - start) / LINE_WIRE_BYTES)
-    const taken = this.#readFullLines(wire, start, lines, raw, rawStart)
+  #takeFullLines({ wire, start, end }: Part, raw: Buffer, rawStart: number, readLines: ReadLines): number {
+    const lines = Math.floor((end - start) / LINE_WIRE_BYTES)
+    const taken = readLines(wire, start, lines, raw, rawStart)
     this.#offset += taken * LINE_WIRE_BYTES
     this.#line += taken
     return taken * LINE_RAW_BYTES
@@ -94,6 +123,10 @@ export class Base64Decoder implements Decoder {
   /** Takes the line in `#cut`, which ends with its line feed or is too long. Returns the raw bytes it gave. */
   #takeCutLine(raw: Buffer, rawStart: number): number {
     const line = this.#cut.subarray(0, this.#cutBytes)
+    if (line.length === LINE_WIRE_BYTES && readFullLines(line, 0, 1, raw, rawStart) === 1) {
+      this.#lineIsTaken()
+      return LINE_RAW_BYTES
+    }
     const { characters, padding } = this.#measure(line)
     const end = characters + padding
     line.fill(ZERO, characters, end)
@@ -105,10 +138,14 @@ export class Base64Decoder implements Decoder {
       throw this.#corrupt('zero bits before the padding', JSON.stringify(group), end - 4)
     }
     if (end < LINE_CHARACTERS || padding > 0) this.#state = 'last'
-    this.#offset += line.length
+    this.#lineIsTaken()
+    return count
+  }
+
+  #lineIsTaken(): void {
+    this.#offset += this.#cutBytes
     this.#line += 1
     this.#cutBytes = 0
-    return count
   }
 
   /** Finds the characters and the padding of a line, or the first byte that may not stand where it stands. */

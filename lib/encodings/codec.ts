@@ -46,6 +46,12 @@ export interface Decoder {
   decode(wire: Buffer): Buffer[]
   /** @throws BackupError `ENCODING_TRUNCATED` when the stream stops inside a frame or a line */
   end(): Buffer[]
+  /**
+   * Takes raw bytes back that were used up, so that the next ones are written in their place. Never necessary.
+   *
+   * @param raws that nobody looks at any more; what is no whole piece of this decoder is left alone
+   */
+  takeBack(raws: readonly Buffer[]): void
 }
 
 export interface CodecOptions {

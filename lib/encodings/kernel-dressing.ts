@@ -8,8 +8,8 @@
 
 import { LINE_RAW_BYTES, LINE_WIRE_BYTES } from './base64-line.ts'
 import { IN_AT, type Kernels, OUT_AT } from './kernels.ts'
+import { PiecePool } from './piece-pool.ts'
 import type { Dressing, Sheet } from './unit-encoder.ts'
-import { WirePool } from './wire-pool.ts'
 
 /** Dresses so many raw bytes, which lie at `IN_AT`, to `OUT_AT`. Returns how many bytes they have become. */
 type Dress = (rawBytes: number) => number
@@ -37,7 +37,7 @@ class KernelDressing implements Dressing {
   readonly unitBytes: number
   readonly #kernels: Kernels
   readonly #dress: Dress
-  readonly #pool = new WirePool()
+  readonly #pool = new PiecePool()
 
   constructor(kernels: Kernels, unitBytes: number, dress: Dress) {
     this.#kernels = kernels
@@ -58,10 +58,10 @@ class KernelDressing implements Dressing {
 class KernelSheet implements Sheet {
   readonly #memory: Buffer
   readonly #dress: Dress
-  readonly #pool: WirePool
+  readonly #pool: PiecePool
   #rawBytes = 0
 
-  constructor(memory: Buffer, dress: Dress, pool: WirePool) {
+  constructor(memory: Buffer, dress: Dress, pool: PiecePool) {
     this.#memory = memory
     this.#dress = dress
     this.#pool = pool

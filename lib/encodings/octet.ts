@@ -32,4 +32,6 @@ export class OctetDecoder implements Decoder {
   end(): Buffer[] {
     return []
   }
+
+  takeBack(): void {} // they are the caller's own
 }

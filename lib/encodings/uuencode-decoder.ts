@@ -14,8 +14,16 @@
 
 import type { BackupError } from '../errors/index.ts'
 import type { Decoder } from './codec.ts'
-import { kernelLines, type LineShape, type ReadLines } from './kernel-lines.ts'
+import {
+  type Part,
+  type ReadLines,
+  type Undress,
+  type Undresser,
+  undressByKernel,
+  undressPlainly,
+} from './kernel-undressing.ts'
 import type { Kernels } from './kernels.ts'
+import { PiecePool } from './piece-pool.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 import {
@@ -32,7 +40,6 @@ import {
 
 const PAIRS = readingTable(sextetOf)
 const FULL_LINE = characterOf(LINE_RAW_BYTES)
-const FULL_LINE_SHAPE: LineShape = { wireBytes: LINE_WIRE_BYTES, rawBytes: LINE_RAW_BYTES }
 
 /** What the decoder is waiting for. `ended` and `broken` are final. */
 type State = 'length' | 'line' | 'ended' | 'broken'
@@ -46,43 +53,58 @@ export class UuencodeDecoder implements Decoder {
   #frame = 0 // the frame we are in, counted from 1; every error names it
   #bodyBytes = 0
   #bodyLeft = 0
-  readonly #readFullLines: ReadLines
+  readonly #undress: Undress
+  readonly #pool = new PiecePool()
 
   /** @param blockBytes a longer frame than this many raw bytes need is refused */
   constructor(blockBytes: number, kernels?: Kernels) {
     this.#maxBodyBytes = uuencodedBytes(blockBytes)
-    this.#readFullLines =
+    const undresser: Undresser = {
+      // No line carries more than 45 raw bytes in 62, and short ones carry less: this is always enough.
+      mostRawBytes: (wireBytes) => Math.floor(((this.#cutBytes + wireBytes) * LINE_RAW_BYTES) / LINE_WIRE_BYTES),
+      moveCut: (memory, at) => this.#moveCut(memory, at),
+      undressPart: (...parameters) => this.#undressPart(...parameters),
+    }
+    this.#undress =
       kernels === undefined
-        ? readFullLines
-        : kernelLines(kernels, FULL_LINE_SHAPE, kernels.readUuencodeLines, readFullLines)
+        ? undressPlainly(undresser, readFullLines, this.#pool)
+        : undressByKernel(kernels, kernels.readUuencodeLines, undresser, readFullLines, this.#pool)
   }
 
   decode(wire: Buffer): Buffer[] {
     this.#mustBeOpen()
-    // No line carries more than 45 raw bytes in 62, and short ones carry less: this is always enough.
-    const raw = Buffer.allocUnsafe(Math.floor(((this.#cutBytes + wire.length) * LINE_RAW_BYTES) / LINE_WIRE_BYTES))
-    let rawBytes = 0
-    let at = 0
+    return this.#undress(wire)
+  }
+
+  #moveCut(memory: Buffer, at: number): number {
+    const bytes = this.#cut.copy(memory, at - this.#cutBytes, 0, this.#cutBytes)
+    this.#cutBytes = 0
+    return bytes
+  }
+
+  #undressPart({ wire, start, end }: Part, raw: Buffer, rawStart: number, readLines: ReadLines): number {
+    let to = rawStart
+    let at = start
     if (this.#cutBytes > 0) {
       const needed = this.#neededBytes()
-      const taken = wire.copy(this.#cut, this.#cutBytes, 0, needed - this.#cutBytes)
+      const taken = wire.copy(this.#cut, this.#cutBytes, at, Math.min(end, at + needed - this.#cutBytes))
       this.#cutBytes += taken
-      if (this.#cutBytes < needed) return []
-      at = taken
+      if (this.#cutBytes < needed) return 0
+      at += taken
       this.#cutBytes = 0
-      rawBytes += this.#take(this.#cut, 0, raw, 0)
+      to += this.#take(this.#cut, 0, raw, to)
     }
     for (;;) {
       const before = this.#offset
-      rawBytes += this.#takeFullLines(wire, at, raw, rawBytes)
+      to += this.#takeFullLines({ wire, start: at, end }, raw, to, readLines)
       at += this.#offset - before
       const needed = this.#neededBytes()
-      if (wire.length - at < needed) break
-      rawBytes += this.#take(wire, at, raw, rawBytes)
+      if (end - at < needed) break
+      to += this.#take(wire, at, raw, to)
       at += needed
     }
-    this.#cutBytes = wire.copy(this.#cut, 0, at)
-    return rawBytes === 0 ? [] : [raw.subarray(0, rawBytes)]
+    this.#cutBytes = wire.copy(this.#cut, 0, at, end)
+    return to - rawStart
   }
 
   end(): Buffer[] {
@@ -100,6 +122,10 @@ export class UuencodeDecoder implements Decoder {
     throw truncated('uuencode', `a frame of ${this.#bodyBytes} bytes`, `${arrived}`, place)
   }
 
+  takeBack(raws: readonly Buffer[]): void {
+    this.#pool.takeBack(raws)
+  }
+
   /** Bytes of the length or line that comes next. */
   #neededBytes(): number {
     return this.#state === 'length' ? PREFIX_BYTES : Math.min(this.#bodyLeft, LINE_WIRE_BYTES)
@@ -115,10 +141,12 @@ export class UuencodeDecoder implements Decoder {
   #takeLength(wire: Buffer, at: number): void {
     const bodyBytes = wire.readUInt32BE(at)
     this.#frame += 1
-    const found = `${bodyBytes} (${showBytes(wire.subarray(at, at + PREFIX_BYTES))})`
-    if (bodyBytes === 0) throw this.#corrupt('the length of a frame, which is never 0', found, 0)
-    if (bodyBytes > this.#maxBodyBytes) throw this.#corrupt(`a frame of at most ${this.#maxBodyBytes} bytes`, found, 0)
-    if (!isBodySize(bodyBytes)) throw this.#corrupt('a frame length that whole lines can have', found, 0)
+    const refuse = (expected: string): never => {
+      throw this.#corrupt(expected, `${bodyBytes} (${showBytes(wire.subarray(at, at + PREFIX_BYTES))})`, 0)
+    }
+    if (bodyBytes === 0) refuse('the length of a frame, which is never 0')
+    if (bodyBytes > this.#maxBodyBytes) refuse(`a frame of at most ${this.#maxBodyBytes} bytes`)
+    if (!isBodySize(bodyBytes)) refuse('a frame length that whole lines can have')
     this.#offset += PREFIX_BYTES
     this.#bodyBytes = bodyBytes
     this.#bodyLeft = bodyBytes
@@ -126,13 +154,13 @@ export class UuencodeDecoder implements Decoder {
   }
 
   /** The fast way: as many good lines of 45 raw bytes as lie here whole, all but the frame's last. */
-  #takeFullLines(wire: Buffer, start: number, raw: Buffer, rawStart: number): number {
+  #takeFullLines({ wire, start, end }: Part, raw: Buffer, rawStart: number, readLines: ReadLines): number {
     if (this.#state !== 'line') return 0
     const lines = Math.min(
       Math.floor((this.#bodyLeft - 1) / LINE_WIRE_BYTES),
-      Math.floor((wire.length - start) / LINE_WIRE_BYTES),
+      Math.floor((end - start) / LINE_WIRE_BYTES),
     )
-    const taken = this.#readFullLines(wire, start, lines, raw, rawStart)
+    const taken = readLines(wire, start, lines, raw, rawStart)
     this.#offset += taken * LINE_WIRE_BYTES
     this.#bodyLeft -= taken * LINE_WIRE_BYTES
     return taken * LINE_RAW_BYTES

@@ -148,6 +148,61 @@ describe.each(NAMES)('%s by the kernels', (name) => {
   })
 })
 
+describe.each([...NAMES.map(([name]) => [name, false] as const), ...NAMES.map(([name]) => [name, true] as const)])(
+  'what came of %s (in plain JavaScript: %s)',
+  (name, plain) => {
+    const RAW_BYTES = 400_000
+
+    test('is overwritten when it came back, and not before, whatever else came back and however the wire is cut', () => {
+      const raw = noise(RAW_BYTES)
+      const wire = encodeAll(createEncoder(name), [raw])
+      fc.assert(
+        fc.property(fc.array(fc.nat(wire.length)), fc.array(fc.boolean(), { minLength: 1 }), (offsets, isKept) => {
+          const decoder = createDecoder(name, { plain })
+          const [kept, read]: [Buffer[], Buffer[]] = [[], []]
+          const takeOut = (pieces: Buffer[]): void => {
+            for (const piece of pieces) {
+              const copy = Buffer.from(piece)
+              read.push(copy)
+              if (isKept[read.length % isKept.length] === true) kept.push(piece, copy)
+              else {
+                piece.fill(0xee)
+                decoder.takeBack([piece, piece.subarray(1), Buffer.alloc(piece.length)])
+              }
+            }
+          }
+
+          for (const chunk of cutAt(
+            wire,
+            offsets.toSorted((a, b) => a - b),
+          ))
+            takeOut(decoder.decode(chunk))
+          takeOut(decoder.end())
+
+          expect(Buffer.concat(read).equals(raw)).toBe(true)
+          for (let at = 0; at < kept.length; at += 2) expect(kept[at]?.equals(kept[at + 1] as Buffer)).toBe(true)
+        }),
+        { numRuns: 60 },
+      )
+    })
+
+    test('is written into memory that came back', () => {
+      const wire = encodeAll(createEncoder(name), [noise(RAW_BYTES)])
+      const decoder = createDecoder(name, { plain })
+
+      const memories = new Set<unknown>()
+      for (let at = 0; at < wire.length; at += 50_000) {
+        for (const piece of decoder.decode(wire.subarray(at, at + 50_000))) {
+          memories.add(piece.buffer)
+          decoder.takeBack([piece])
+        }
+      }
+
+      expect(memories.size).toBeLessThanOrEqual(3)
+    })
+  },
+)
+
 describe('where there can be no kernels', () => {
   const DOOR = new URL('../../lib/encodings/index.js', import.meta.url).href
   const WITHIN = new URL('../../lib/encodings/kernels.js', import.meta.url).href

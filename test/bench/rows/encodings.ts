@@ -81,6 +81,7 @@ const decode = ({ name, raw, wire, passes }: Work, pieceBytes: number, plain = f
           if (pass === 0 && !bytes.equals(raw.subarray(rawBytes, rawBytes + bytes.length)))
             throw new Error(`what became of ${name} is wrong from byte ${rawBytes} on`)
           rawBytes += bytes.length
+          decoder.takeBack([bytes])
         }
       }
       for (const piece of pieces) arrive(decoder.decode(piece))
