@@ -10,7 +10,8 @@
  * A framed archive ends only with the agent's word that it is complete and is the one that it
  * has sent. A plain one ends when the connection does, which proves nothing: its own end must.
  *
- * Memory: one chunk. Rules: PROTOCOL.md, "x-framed-stream".
+ * Memory: one chunk, and what it was undressed into, which is used again for the next where the reader has done with it.
+ * Rules: PROTOCOL.md, "x-framed-stream".
  */
 
 import { createHash } from 'node:crypto'
@@ -32,6 +33,11 @@ export interface ArrivalOptions {
   readonly packing?: Packing | undefined
   /** Most bytes of the archive, and of its compressed form. */
   readonly maxBytes?: number | undefined
+  /**
+   * Whether whoever reads the archive has done with a piece when it asks for the next: then what it was undressed into
+   * is used again.
+   */
+  readonly usesUp?: boolean
   /** Takes the compressed bytes as they pass. */
   keepPacked?(bytes: Buffer): Promise<void>
   /** Stops a decompressor. */
@@ -81,10 +87,10 @@ export class Arrival {
    *   `CLIENT_MISMATCH` when it has sent something else; what the wire throws
    */
   async *bytes(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const { encoding, maxBytes } = this.#options
+    const { encoding, usesUp = false, maxBytes } = this.#options
     const limit = new SizeLimit(maxBytes, 'archive')
     for await (const archive of this.#unpacked(
-      encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding),
+      encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding, usesUp),
     )) {
       limit.take(archive.length)
       this.#sha256.update(archive)
@@ -151,9 +157,18 @@ export class Arrival {
 
 const UNCOMPRESSED = 'fetch it without --compress, if it is mostly empty pages'
 
-async function* undressed(wire: AsyncIterable<Buffer>, encoding: EncodingName): AsyncGenerator<Buffer> {
+async function* undressed(
+  wire: AsyncIterable<Buffer>,
+  encoding: EncodingName,
+  usesUp: boolean,
+): AsyncGenerator<Buffer> {
   const decoder = createDecoder(encoding)
-  for await (const bytes of wire) yield* decoder.decode(bytes)
+  for await (const bytes of wire) {
+    for (const raw of decoder.decode(bytes)) {
+      yield raw
+      if (usesUp) decoder.takeBack([raw]) // who reads has asked for the next
+    }
+  }
   yield* decoder.end()
 }
 

@@ -28,6 +28,8 @@ export type FetchTarget =
 export interface Sink {
   /** Whether `commit` makes the backup durable. A stream takes every byte and says nothing about it. */
   readonly keeps: boolean
+  /** Whether it has done with bytes when it asks for more. The caller's stream may keep what was written to it. */
+  readonly usesUp: boolean
   /** Proves the archive while it is written; while its compressed bytes are, where those are kept. */
   receive(archive: AsyncIterable<Buffer>): Promise<ArchiveFacts>
   /** Writes compressed bytes. Where it is there, `receive` writes nothing. */
@@ -53,6 +55,7 @@ export const openSink = async (
     const file = await PartFile.create(target.file)
     return {
       keeps: true,
+      usesUp: true,
       ...receiving((bytes) => file.write(bytes)),
       seal: () => file.seal(),
       commit: () => file.commit(),
@@ -63,6 +66,7 @@ export const openSink = async (
     const staging = await StagingDirectory.create(target.directory)
     return {
       keeps: true,
+      usesUp: true,
       receive: (archive) => extractTar(archive, staging.path, { signal }),
       seal: async () => undefined, // every file was synced when it was unpacked
       commit: () => staging.commit(),
@@ -72,6 +76,7 @@ export const openSink = async (
   target.stream.on('error', () => undefined) // every write gets it too, and says so
   return {
     keeps: false,
+    usesUp: false,
     ...receiving((bytes) => written(target.stream, bytes, signal)),
     seal: async () => undefined,
     commit: async () => undefined,

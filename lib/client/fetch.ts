@@ -162,6 +162,7 @@ const run = async (options: FetchOptions & { readonly signal: AbortSignal }, sta
     arrival = new Arrival({
       encoding: stream.encoding,
       packing,
+      usesUp: sink.usesUp,
       maxBytes,
       ...(sink.keepPacked === undefined ? {} : { keepPacked: sink.keepPacked }),
       signal,
