@@ -103,6 +103,7 @@ const main = async () => {
   )
   writeFileSync(join(out, 'LICENSES.txt'), licencesOf(root, packages))
   for (const { type, fileName } of output) if (type === 'chunk') makeAscii(join(out, fileName))
+  makeFunction(join(out, 'parts/core.cjs'))
   loadCoreCached(join(out, 'backup-agent.cjs'))
   cpSync(join(here, 'code-cache.cjs'), join(out, 'code-cache.cjs'))
 }
@@ -114,14 +115,30 @@ const makeAscii = (file) => {
   writeFileSync(file, text.replace(/[^\0-\x7f]/g, escaped))
 }
 
-/** The one place where the agent's program loads its core goes by the cache; a function may stand behind its use. */
+/**
+ * The core as one function, that `require()` calls itself and that is the value of the text for whoever runs it as a
+ * script: what `Module.wrap` does would need its text, the greatest thing in memory at a greeting, once more. Its lines
+ * stay where they are.
+ */
+const makeFunction = (file) => {
+  const names = 'exports, require, module, __filename, __dirname'
+  const call = `typeof module === "undefined" ? (core) => core : (core) => core(${names})`
+  const [code, map] = cutMap(readFileSync(file, 'utf8'))
+  writeFileSync(file, `(${call})(function (${names}) {${code}\n})${map}`)
+}
+
+const cutMap = (text) => text.split(/(?=\n\/\/# sourceMappingURL)/)
+
+/** The one place where the agent's program loads its core goes by the cache; functions may stand behind their use. */
 const loadCoreCached = (file) => {
   const [before, after, ...more] = readFileSync(file, 'utf8').split('require("./parts/core.cjs")')
   if (after === undefined || more.length > 0) throw new Error(`expected one place in ${file} that loads the core`)
-  const [code, map] = `${before}loadCore()${after}`.split(/(?=\n\/\/# sourceMappingURL)/)
+  const [code, map] = cutMap(`${before}loadCore()${after}`)
   const text = readFileSync(join(here, 'load-core.cjs'), 'utf8')
-  const loader = text.slice(text.indexOf('function loadCore'), text.indexOf('\nmodule.exports'))
-  writeFileSync(file, `${code}${loader}${map}`)
+  const loader = text.slice(text.indexOf('function loadCore'), text.indexOf('\n/** In its place'))
+  const runtime = readFileSync(join(out, 'parts/rolldown-runtime.cjs'), 'utf8')
+  const ownRuntime = `function bundlerRuntime() {\nconst exports = {};\n${runtime}\nreturn exports;\n}\n`
+  writeFileSync(file, `${code}${loader}${ownRuntime}${map}`)
 }
 
 await main()

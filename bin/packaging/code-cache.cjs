@@ -22,7 +22,7 @@ const GREETING = '0.77.0\n1\naction=ping\n\n'
 /** The second process: an agent whose client waits on standard input. Its arguments are those of an agent. */
 const serveOnce = () => {
   const Module = module.constructor
-  const script = new Script(Module.wrap(readFileSync(CORE, 'utf8')), { filename: CORE })
+  const script = new Script(readFileSync(CORE, 'latin1'), { filename: CORE })
   const core = new Module(CORE, module)
   core.filename = CORE
   core.paths = module.paths

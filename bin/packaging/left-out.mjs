@@ -2,6 +2,7 @@
  * What packages ask for and the programs never use: it is left out of them, and whoever uses it all the same is told.
  *
  *     pino       writes to a file by itself, or by a worker; ours hands every line to `lib/log`
+ *                tells of its lines to who listens on a channel of `node:diagnostics_channel`; nobody does
  *     commander  starts a program for a command; ours has none of those, and only `lib/engines` starts programs
  *
  * These few take Node longer to load than everything else that a greeting needs.
@@ -17,6 +18,7 @@ const LEFT_OUT = [
       'sonic-boom': notThere('sonic-boom'),
       './transport': notThere('a transport of pino'),
       worker_threads: 'exports.isMainThread = true', // programs have no workers
+      'node:diagnostics_channel': 'exports.tracingChannel = () => ({ hasSubscribers: false })',
     },
   },
   {

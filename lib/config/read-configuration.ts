@@ -7,8 +7,7 @@
  * KV_BACKUP_AGENT_CONFIG names, else the usual one if it is there.
  */
 
-import { lstat } from 'node:fs'
-import { promisify } from 'node:util'
+import { lstatSync } from 'node:fs'
 
 import { findRoleMistakes } from './check-roles.ts'
 import { findServerMistakes } from './check-servers.ts'
@@ -136,7 +135,7 @@ interface FileReading {
 
 /** Whoever has no file pays for no parser and no checker. */
 const readFile = async (path: string, isWanted: boolean): Promise<FileReading> => {
-  if (!isWanted && !(await isThere(path))) return { file: undefined, values: NO_VALUES, mistakes: [] }
+  if (!isWanted && !isThere(path)) return { file: undefined, values: NO_VALUES, mistakes: [] }
   const { readConfigFile } = await import('./config-file.ts')
   const file = await readConfigFile(path, isWanted)
   if (file === undefined) return { file, values: NO_VALUES, mistakes: [] }
@@ -146,12 +145,16 @@ const readFile = async (path: string, isWanted: boolean): Promise<FileReading> =
   return { file, values, mistakes: await placed(file, mistakes) }
 }
 
-/** One that we may not look at is there: the reason is told by whoever opens it. */
-const isThere = (path: string): Promise<boolean> =>
-  promisify(lstat)(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
-  )
+/** One that we may not look at is there: the reason is told by whoever opens it. A look takes less than to wait for one. */
+const isThere = (path: string): boolean => {
+  try {
+    lstatSync(path)
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code !== 'ENOENT' && code !== 'ENOTDIR'
+  }
+}
 
 const placed = async (file: ConfigFile | undefined, mistakes: readonly FileMistake[]): Promise<Mistake[]> => {
   if (mistakes.length === 0) return []
