@@ -93,7 +93,8 @@ export class AgentParts {
     await checkScratchPlace(settings.spoolDirectory ?? DEFAULT_SPOOL_DIRECTORY, '--spool-dir')
     await checkLoginFiles(allOf(instances).map(({ server }) => server?.defaultsFile))
     this.#debts ??= await openDebts(this.#stateDirectory, instances, log)
-    const lasting = { memory: this.#memory, debts: this.#debts, jobs, hurry, startedMs }
+    const runtimeDirectory = this.#runtime.path
+    const lasting = { memory: this.#memory, debts: this.#debts, jobs, hurry, startedMs, runtimeDirectory }
     const context = makeSessionContext(settings, instances, lasting)
     await sayAccess(context.access, settings.tokensFile, log)
     return {

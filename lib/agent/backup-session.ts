@@ -112,7 +112,7 @@ class BackupSession {
     this.#log = log
     this.#plan = plan
     const { sid, user, password, format, options } = decision
-    const { product, memoryBytes, spool, spill, memory, limits, nowMs, wait } = context
+    const { product, memoryBytes, spool, spill, runtimeDirectory, memory, limits, nowMs, wait } = context
     const chosen = options === undefined ? {} : { options: options.name }
     this.#job = new BackupJob({
       job: context.makeId(),
@@ -143,6 +143,7 @@ class BackupSession {
       memoryBytes,
       spool,
       spill,
+      runtimeDirectory,
       memory,
       limits,
       log,

@@ -55,6 +55,8 @@ export interface SessionContext extends Instance {
   readonly memoryBytes: number
   readonly spool: { readonly directory: string; readonly maxBytes: number }
   readonly spill: BackupOrder['spill']
+  /** Ours alone: see `runtime-directory.ts`. */
+  readonly runtimeDirectory: string
   readonly makeSid: () => string
   readonly makeId: () => string
   /** A monotonic clock, milliseconds. */

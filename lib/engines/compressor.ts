@@ -50,16 +50,23 @@ export const findCompressor = async (
   searchPath = process.env['PATH'] ?? DEFAULT_SEARCH_PATH,
 ): Promise<FoundCompressor> => ({ compression, program: await find(compression.name, searchPath), searchPath })
 
-/** Starts it; nothing has gone in yet. @throws BackupError `ENGINE_UNUSABLE` */
+/**
+ * Starts it; nothing has gone in yet.
+ *
+ * @param runtimeDirectory as `EngineSettings.runtimeDirectory`; left out, what comes out is read in smaller pieces
+ * @throws BackupError `ENGINE_UNUSABLE`
+ */
 export const startCompressor = (
   { compression, program, searchPath }: FoundCompressor,
   signal: AbortSignal,
+  runtimeDirectory?: string,
 ): Promise<Filter> =>
   startFilter({
     name: compression.name,
     program,
     args: packingArguments(compression, availableParallelism()),
     environment: cleanEnvironment(searchPath, undefined),
+    largeReadsIn: runtimeDirectory,
     signal,
     failureOf: (end) => compressorFailure(end) ?? stoppedEarly(end),
   })

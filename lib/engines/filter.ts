@@ -2,10 +2,12 @@
  * A program that bytes go through: something in on stdin, something else out on stdout.
  *
  *     source ──▶ stdin │ program │ stdout ──▶ whoever pulls
- *     pulled when the pipe has room            pulled when they have
+ *     pulled while little waits               pulled when they have
+ *     for room in the pipe                    done with the last
  *
- * Both pipes wait, so nothing piles up here: a receiver that takes nothing makes the
- * program wait, and that the source. Its stdin is ended when the source has ended well,
+ * Both pipes wait, so nothing piles up here but a few pieces on each side: a receiver that takes nothing makes the
+ * program wait, and that the source. Several pieces wait for the pipe together, so that each time it has room it is
+ * filled in one go, and nobody else has to wake up for that. Its stdin is ended when the source has ended well,
  * and never otherwise: a source that throws kills the program, so that what it would
  * write at its end is never written.
  *
@@ -27,6 +29,8 @@ export interface FilterOrder {
   readonly program: string
   readonly args: readonly string[]
   readonly environment: Readonly<Record<string, string>>
+  /** As `ChildOrder.largeReadsIn`: how what comes out of it is read. */
+  readonly largeReadsIn?: string | undefined
   /** Kills it. */
   readonly signal: AbortSignal
   /** What it means that it ended badly, or before it had everything. */
@@ -46,6 +50,9 @@ export interface FilterEnd extends ChildEnd {
 /** It says a line or two. */
 const WORDS_BYTES = 4096
 
+/** Waits for the pipe, at most, and the piece that passes the bound: twice and more what the pipe takes at once. */
+const HANDED_BYTES = 512 * 1024
+
 /** @throws BackupError `ENGINE_UNUSABLE` when it cannot be started; the signal's reason when it is already aborted */
 export const startFilter = async (order: FilterOrder): Promise<Filter> => {
   const stop = new AbortController()
@@ -58,6 +65,7 @@ export const startFilter = async (order: FilterOrder): Promise<Filter> => {
     environment: order.environment,
     workingDirectory: '/',
     stdin: 'pipe',
+    largeReadsIn: order.largeReadsIn,
     signal,
     onStderr: (chunk) => {
       for (const line of lines.push(chunk)) words.push(line)
@@ -76,8 +84,8 @@ export class Filter {
   readonly #stop: AbortController
   #takenBytes = 0
   #givenBytes = 0
+  #handedBytes = 0 // and not taken yet
   #tookAll = false
-  #isHanding = false
   /** Never rejects. Resolves when it is reaped. */
   readonly settled: Promise<FilterEnd>
 
@@ -120,7 +128,7 @@ export class Filter {
 
   /** It has been handed something that it has not taken yet, or everything, and has not ended. */
   get isOwing(): boolean {
-    return this.#isHanding || this.#tookAll
+    return this.#handedBytes > 0 || this.#tookAll
   }
 
   /** What changes while it does anything: bytes in, bytes out, time on a processor. */
@@ -132,10 +140,11 @@ export class Filter {
    * What the program makes of the source. Once, to the end of its output: it is reaped then, and `settled` says how
    * it ended. Whoever stops earlier kills it.
    *
+   * @param onTaken told of every piece of the source when the pipe has a copy of it. Must not throw
    * @throws what the source throws; the signal's reason; `failureOf` when the program ended before its source did
    */
-  async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const feeding = this.#feed(source)
+  async *through(source: AsyncIterable<Buffer>, onTaken?: (piece: Buffer) => void): AsyncGenerator<Buffer> {
+    const feeding = this.#feed(source, onTaken)
     try {
       for await (const chunk of this.#child.stdout as AsyncIterable<Buffer>) {
         this.#givenBytes += chunk.length
@@ -149,26 +158,51 @@ export class Filter {
     }
   }
 
-  #feed(source: AsyncIterable<Buffer>): { leave(): void } {
+  /** As `LentBuffers.takeBack`, for what has come out of it. Never necessary. */
+  takeBack(views: readonly Buffer[]): void {
+    this.#child.buffers?.takeBack(views)
+  }
+
+  #feed(source: AsyncIterable<Buffer>, onTaken: ((piece: Buffer) => void) | undefined): { leave(): void } {
     const iterator = source[Symbol.asyncIterator]()
     const stdin = this.#child.stdin as Writable
     let isAtEnd = false
-    const run = async (): Promise<void> => {
-      for (;;) {
-        const next = await iterator.next()
-        if (next.done === true) {
-          isAtEnd = true
-          if (stdin.destroyed) return
-          stdin.end()
-          this.#tookAll = true
-          return
-        }
-        this.#isHanding = true
-        const isTaken = await taken(stdin, next.value)
-        this.#isHanding = false
-        if (!isTaken) return // why, its end tells
-        this.#takenBytes += next.value.length
+    let isRefused = false
+    let wake = (): void => {}
+    const hand = (piece: Buffer): void => {
+      this.#handedBytes += piece.length
+      stdin.write(piece, (error) => {
+        this.#handedBytes -= piece.length
+        if (error === undefined || error === null) {
+          this.#takenBytes += piece.length
+          onTaken?.(piece)
+        } else isRefused = true
+        wake()
+      })
+    }
+    /** @returns whether the program has taken everything so far, but for so much */
+    const untilLeft = async (bytes: number): Promise<boolean> => {
+      while (!isRefused && this.#handedBytes > bytes) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
       }
+      return !isRefused
+    }
+    const run = async (): Promise<void> => {
+      while (await untilLeft(HANDED_BYTES)) {
+        const next = await iterator.next()
+        if (next.done !== true) {
+          hand(next.value)
+          continue
+        }
+        isAtEnd = true
+        if (!(await untilLeft(0)) || stdin.destroyed) return
+        stdin.end()
+        this.#tookAll = true
+        return
+      }
+      // Why it takes no more, its end tells.
     }
     run().catch((error: unknown) => {
       isAtEnd = true
@@ -182,12 +216,6 @@ export class Filter {
     }
   }
 }
-
-/** Resolves when the pipe has taken the bytes: whether it has. */
-const taken = (pipe: Writable, bytes: Buffer): Promise<boolean> =>
-  new Promise((resolve) => {
-    pipe.write(bytes, (error) => resolve(error === undefined || error === null))
-  })
 
 /** User and system time so far, in ticks. Source: proc_pid_stat(5), fields 14 and 15; the name may hold anything. */
 const processorTicks = (pid: number): string => {

@@ -190,9 +190,9 @@ export class BackupJob {
   }
 
   async #startCompressor(): Promise<void> {
-    const { compressor: found } = this.#order
+    const { compressor: found, runtimeDirectory } = this.#order
     if (found === undefined) return
-    const compressor = await startCompressor(found, this.#abort.signal)
+    const compressor = await startCompressor(found, this.#abort.signal, runtimeDirectory)
     this.#compressor = compressor
     this.#log.info({ ...found.compression, program: found.program, pid: compressor.pid }, 'compressor started')
     void compressor.settled.then((end) => {
@@ -253,8 +253,8 @@ export class BackupJob {
 
   /** What `wire` or `archive` has yielded has been sent, and is looked at no more. Each piece once. Never necessary. */
   takeBack(pieces: readonly Buffer[]): void {
-    // What a compressor was given it may still be looking at.
-    if (this.#source !== undefined && this.#compressor === undefined) takeBack(this.#source, pieces)
+    if (this.#compressor !== undefined) this.#compressor.takeBack(pieces)
+    else if (this.#source !== undefined) takeBack(this.#source, pieces)
   }
 
   /** The last byte is out: the backup is complete. Only `#decide` lets a job get this far. */

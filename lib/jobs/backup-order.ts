@@ -40,6 +40,8 @@ export interface BackupOrder {
   readonly format: ArchiveFormat
   /** What the archive is compressed with on its way out; it was found already. */
   readonly compressor?: FoundCompressor | undefined
+  /** As `EngineSettings.runtimeDirectory`. */
+  readonly runtimeDirectory: string
   readonly user?: string | undefined
   readonly password?: string | undefined
   /** What it is based on; left out for a full backup. */

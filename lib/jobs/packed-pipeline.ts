@@ -23,6 +23,7 @@ import {
   pieces,
   QUIET_MS,
   reserveBytesFor,
+  takeBack,
   WIRE_PER_RAW,
   type WireOptions,
 } from './pipeline.ts'
@@ -85,7 +86,10 @@ export async function* toPackedWire(
     enough: () => spentBytes >= WIRE_PER_RAW * blockBytes,
   })
   for await (const chunk of steady) {
-    for (const { wire, rawEnd } of encoder.encode(chunk)) {
+    const encoded = encoder.encode(chunk)
+    // Where the wire is made of other bytes, these have been looked at for the last time.
+    if (!encoder.givesViews) compressor.takeBack([chunk])
+    for (const { wire, rawEnd } of encoded) {
       wireBytes += wire.length
       wireEnds.note(wireBytes, rawEnd)
       const burst = tail.push(wire)
@@ -122,7 +126,9 @@ class Packed {
   /** Ends when the compressor has ended, however: that is for `decide` to see. */
   async *bytes(): AsyncGenerator<Buffer> {
     const archive = pieces(this.#source, this.#options, this.#made)
-    for await (const chunk of this.#compressor.through(archive)) {
+    // What its pipe has taken is a copy: nobody looks at the engine's bytes any more.
+    const onTaken = (piece: Buffer): void => takeBack(this.#source, [piece])
+    for await (const chunk of this.#compressor.through(archive, onTaken)) {
       this.#packedBytes += chunk.length
       this.#offsets.note(this.#packedBytes, this.#compressor.takenBytes)
       yield chunk
