@@ -27,7 +27,10 @@ import { namedRoles } from './roles.ts'
 import type { SessionContext } from './session.ts'
 
 /** What stays the same as long as the agent lives, whatever its settings become. */
-export type LastingParts = Pick<SessionContext, 'memory' | 'debts' | 'jobs' | 'hurry' | 'startedMs' | 'runtimeDirectory'>
+export type LastingParts = Pick<
+  SessionContext,
+  'memory' | 'debts' | 'jobs' | 'hurry' | 'startedMs' | 'runtimeDirectory'
+>
 
 export const makeSessionContext = (
   settings: Partial<AgentSettings>,

@@ -17,7 +17,7 @@ import { once } from 'node:events'
 import { closeSync, constants, openSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 
-import { LentBuffers } from './lent-buffers.ts'
+import { LentBuffers } from '../flow/index.ts'
 
 /** More than a socket holds (`net.core.wmem_default`, 208 KiB), so that one read takes all that is there. */
 const READ_BYTES = 256 * 1024
@@ -27,6 +27,12 @@ const AHEAD_BYTES = 256 * 1024
 
 /** A piece that fills less of its buffer is copied: it may be kept for long, and is counted by what is in it. */
 const FULL_BYTES = READ_BYTES / 2
+
+/**
+ * Kept to be read into again: 16 MiB, as much as waits in the memory of a spill before it is full. While more is on its
+ * way and comes back, all of it is used again; with fewer, each rush would be read into fresh memory.
+ */
+const MAX_FREE = 64
 
 const NAME_BYTES = 16
 
@@ -67,7 +73,7 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   readonly closed: Promise<void>
   #close: () => void = () => {}
   /** What was read is to be given back to it, by whoever was the last to look at it. Never necessary. */
-  readonly buffers = new LentBuffers(READ_BYTES)
+  readonly buffers = new LentBuffers(READ_BYTES, MAX_FREE)
   #buffer = this.buffers.take()
   readonly #ready: Buffer[] = []
   #readyBytes = 0

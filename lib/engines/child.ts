@@ -20,9 +20,9 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { BackupError } from '../errors/index.ts'
+import type { LentBuffers } from '../flow/index.ts'
 import { ChildOutput, type ChildSocket, openChildSocket } from './child-output.ts'
 import { guardWords } from './host-guards.ts'
-import type { LentBuffers } from './lent-buffers.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
 
 /** Between SIGINT and SIGKILL. mariadb-backup dies of SIGINT at once. */

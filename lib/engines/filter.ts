@@ -173,7 +173,8 @@ export class Filter {
       this.#handedBytes += piece.length
       stdin.write(piece, (error) => {
         this.#handedBytes -= piece.length
-        if (error === undefined || error === null) {
+        // Of a pipe that was destroyed Node says that it has taken what it was about to take.
+        if ((error === undefined || error === null) && !stdin.destroyed) {
           this.#takenBytes += piece.length
           onTaken?.(piece)
         } else isRefused = true

@@ -7,7 +7,7 @@
 
 import type { ArchiveEntry } from '../archive/index.ts'
 import type { BackupError } from '../errors/index.ts'
-import type { LentBuffers } from './lent-buffers.ts'
+import type { LentBuffers } from '../flow/index.ts'
 
 export type EngineName = 'mariadb-backup' | 'xtrabackup' | 'directory'
 

@@ -16,12 +16,15 @@ import { crc32 } from 'node:zlib'
 
 import { BackupError } from '../errors/index.ts'
 import { ScratchDirectory, type ScratchFile, type ScratchSettings } from '../scratch/index.ts'
+import { LentBuffers } from './lent-buffers.ts'
 
 export interface SpillDiskSettings extends ScratchSettings {
   /** Most bytes of disk in use at a time. */
   readonly maxBytes: number
   /** Size of one file. Left out: a 64th of `maxBytes`, but 4 MiB at least; so 64 files at most are open. */
   readonly segmentBytes?: number
+  /** Most bytes in one record. */
+  readonly recordBytes: number
 }
 
 /** Bytes on their way to the disk. */
@@ -35,6 +38,9 @@ export interface SpillBatch {
 /** Bounds the files that are open; 1.6 % of the bound is what a segment that is read last keeps occupied. */
 const SEGMENTS = 64
 const MIN_SEGMENT_BYTES = 4 * 1024 * 1024
+
+/** Records that were read, kept to be read into again: the one that is sent, the one behind it, and some to come. */
+const MAX_FREE = 4
 
 interface Record {
   readonly position: number
@@ -54,6 +60,7 @@ export class SpillDisk {
   readonly #maxBytes: number
   readonly #segmentBytes: number
   readonly #segments: Segment[] = []
+  readonly #buffers: LentBuffers
   #writing: Segment | 'new' | undefined
   #occupiedBytes = 0
   #peakBytes = 0
@@ -65,6 +72,7 @@ export class SpillDisk {
     this.#directory = new ScratchDirectory(settings)
     this.#maxBytes = maxBytes
     this.#segmentBytes = segmentBytes
+    this.#buffers = new LentBuffers(settings.recordBytes, MAX_FREE)
   }
 
   /** Disk in use, with what is being written. */
@@ -89,7 +97,7 @@ export class SpillDisk {
   }
 
   /**
-   * Writes one record, of `roomBytes` at most. One call at a time; `next` may run meanwhile.
+   * Writes one record, of `roomBytes` and `recordBytes` at most. One call at a time; `next` may run meanwhile.
    *
    * @throws BackupError `SCRATCH_NO_ROOM`, `SCRATCH_IO`; the disk is then as it was before
    */
@@ -126,7 +134,7 @@ export class SpillDisk {
   }
 
   /**
-   * The oldest record, in a buffer of its own. One call at a time, and only when `hasRecords`.
+   * The oldest record, in a buffer of its own until it is given back. One call at a time, and only when `hasRecords`.
    *
    * @throws BackupError `SCRATCH_IO` when the disk does not give back what it was given
    */
@@ -134,7 +142,8 @@ export class SpillDisk {
     const segment = this.#segments.find(({ records }) => records.length > 0)
     const record = segment?.records[0]
     if (segment === undefined || record === undefined) throw new Error('bug: nothing is spilled')
-    const bytes = await segment.file.read(record.bytes, record.position)
+    const buffer = this.#buffers.take()
+    const bytes = await segment.file.read(record.bytes, record.position, buffer)
     if (crc32(bytes) !== record.checksum) {
       const { directory } = this.#directory
       throw new BackupError(
@@ -146,7 +155,12 @@ export class SpillDisk {
     }
     segment.records.shift()
     await this.#giveBackIfDrained(segment)
-    return bytes
+    return this.#buffers.lend(buffer, bytes.length)
+  }
+
+  /** As `LentBuffers.takeBack`, for what `next` has returned. Never necessary. */
+  takeBack(views: readonly Buffer[]): void {
+    this.#buffers.takeBack(views)
   }
 
   /** Gives everything back, for good. Safe while a record is written or read. */

@@ -44,6 +44,11 @@ export interface SpillOptions {
   readonly nowMs: () => number
   /** Called when one of `spilling`, `full`, `producerWaitingSinceMs` (there or not) and `diskProblem` has changed. Must not throw. */
   readonly onChange?: ((state: SpillState) => void) | undefined
+  /**
+   * Called with pushed bytes that are on the disk now: they come back as others, nobody will be handed these. What was
+   * handed out from memory while it was written is not among them. Must not throw.
+   */
+  readonly onStored?: ((pushed: readonly Buffer[]) => void) | undefined
   /** Another system than the real one, for tests. */
   readonly system?: ScratchSettings['disk']
 }
@@ -86,6 +91,7 @@ export class Spill implements AsyncIterable<Buffer> {
   readonly #recordBytes: number
   readonly #nowMs: () => number
   readonly #onChange: ((state: SpillState) => void) | undefined
+  readonly #onStored: ((pushed: readonly Buffer[]) => void) | undefined
 
   readonly #front = new ByteQueue() // older than what is on disk
   readonly #back = new ByteQueue() // newer
@@ -106,14 +112,17 @@ export class Spill implements AsyncIterable<Buffer> {
   #peakMemoryBytes = 0
   #announced: string
 
-  constructor({ memoryBytes, disk, random, nowMs, onChange, system }: SpillOptions) {
+  constructor({ memoryBytes, disk, random, nowMs, onChange, onStored, system }: SpillOptions) {
     if (!(memoryBytes >= 2)) throw new RangeError(`bug: a spill needs memory, found ${memoryBytes} bytes`)
     this.#memoryLimitBytes = memoryBytes
-    this.#disk =
-      disk === undefined || disk.maxBytes === 0 ? undefined : new SpillDisk({ ...disk, random, disk: system })
-    this.#recordBytes = disk?.recordBytes ?? SPILL_RECORD_BYTES
+    const recordBytes = disk?.recordBytes ?? SPILL_RECORD_BYTES
+    const settings =
+      disk === undefined || disk.maxBytes === 0 ? undefined : { ...disk, recordBytes, random, disk: system }
+    this.#disk = settings === undefined ? undefined : new SpillDisk(settings)
+    this.#recordBytes = recordBytes
     this.#nowMs = nowMs
     this.#onChange = onChange
+    this.#onStored = onStored
     this.#announced = this.#standing
   }
 
@@ -178,6 +187,11 @@ export class Spill implements AsyncIterable<Buffer> {
   spillEarly(on: boolean): void {
     this.#isEarly = on
     this.#settle()
+  }
+
+  /** As `LentBuffers.takeBack`, for what was read from disk; everything else is left alone. Never necessary. */
+  takeBack(views: readonly Buffer[]): void {
+    this.#disk?.takeBack(views)
   }
 
   /** Gives everything back: memory, disk, descriptors. A producer that waits may go on. Safe to call twice. */
@@ -329,6 +343,8 @@ export class Spill implements AsyncIterable<Buffer> {
     try {
       await disk.append(batch)
       this.#batch = undefined
+      // Taken meanwhile, it is somebody's who gives it back himself.
+      if (!batch.taken) this.#onStored?.(batch.buffers)
     } catch (error) {
       this.#batch = undefined
       if (this.#isOver) return

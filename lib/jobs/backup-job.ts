@@ -82,6 +82,9 @@ export class BackupJob {
       stage: () => this.#run?.progress().stage,
       slowOne: () =>
         this.#compressor === undefined ? 'the receiver' : `the receiver, or the compressor ${this.#compressor.name},`,
+      onStored: (pushed) => {
+        if (this.#source !== undefined) takeBack(this.#source, this.#spill.spill, pushed)
+      },
     })
     this.closed = new Promise((resolve) => {
       this.#close = resolve
@@ -254,7 +257,7 @@ export class BackupJob {
   /** What `wire` or `archive` has yielded has been sent, and is looked at no more. Each piece once. Never necessary. */
   takeBack(pieces: readonly Buffer[]): void {
     if (this.#compressor !== undefined) this.#compressor.takeBack(pieces)
-    else if (this.#source !== undefined) takeBack(this.#source, pieces)
+    else if (this.#source !== undefined) takeBack(this.#source, this.#spill.spill, pieces)
   }
 
   /** The last byte is out: the backup is complete. Only `#decide` lets a job get this far. */

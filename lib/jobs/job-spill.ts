@@ -18,6 +18,8 @@ export interface SpillingJob {
   stage(): string | undefined
   /** Who makes the engine wait, in a message: `the receiver`. */
   slowOne(): string
+  /** As `SpillOptions.onStored`. */
+  onStored(pushed: readonly Buffer[]): void
 }
 
 /** Below this a wait is no news. */
@@ -37,7 +39,7 @@ export class JobSpill {
     this.#job = job
     this.#nowMs = nowMs
     this.#redo = new RedoWatch(nowMs)
-    this.spill = new Spill({ memoryBytes, disk, nowMs, onChange: () => this.#noteChange() })
+    this.spill = new Spill({ memoryBytes, disk, nowMs, onChange: () => this.#noteChange(), onStored: job.onStored })
   }
 
   /** Of the redo log, out of the engine. */

@@ -127,7 +127,7 @@ class Packed {
   async *bytes(): AsyncGenerator<Buffer> {
     const archive = pieces(this.#source, this.#options, this.#made)
     // What its pipe has taken is a copy: nobody looks at the engine's bytes any more.
-    const onTaken = (piece: Buffer): void => takeBack(this.#source, [piece])
+    const onTaken = (piece: Buffer): void => takeBack(this.#source, this.#options.spill, [piece])
     for await (const chunk of this.#compressor.through(archive, onTaken)) {
       this.#packedBytes += chunk.length
       this.#offsets.note(this.#packedBytes, this.#compressor.takenBytes)

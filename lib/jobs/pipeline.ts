@@ -155,7 +155,7 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
     encodedBytes += tarBytes.length
     const encoded = encoder.encode(tarBytes)
     // Where the wire is made of other bytes, these have been looked at for the last time.
-    if (!encoder.givesViews) takeBack(source, [tarBytes])
+    if (!encoder.givesViews) takeBack(source, options.spill, [tarBytes])
     for (const piece of encoded) {
       const burst = holdBack.push(piece)
       if (burst.length === 0) continue
@@ -171,11 +171,13 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
 }
 
 /**
- * Gives the engine bytes of the archive back that nobody looks at any more, each once: see `LentBuffers`. The digest and
- * the proofs have copied what they need, and of what is being written to the disk nothing counts that was handed out.
+ * Gives bytes of the archive back that nobody looks at any more, each once, to the engine or to the spill's disk: see
+ * `LentBuffers`. The digest and the proofs have copied what they need, and of what is being written to the disk nothing
+ * counts that was handed out.
  */
-export const takeBack = (source: PipelineSource, views: readonly Buffer[]): void => {
+export const takeBack = (source: PipelineSource, spill: Spill, views: readonly Buffer[]): void => {
   if ('output' in source) source.run.buffers?.takeBack(views)
+  spill.takeBack(views)
 }
 
 /** The archive as the spill hands it out, in small pieces. */

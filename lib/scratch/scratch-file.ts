@@ -47,12 +47,13 @@ export class ScratchFile {
   }
 
   /**
-   * Reads exactly `length` bytes, which must have been written, into a buffer of their own.
+   * Reads exactly `length` bytes, which must have been written.
    *
+   * @param bytes where to: so long at least. Left out: a buffer of their own
+   * @returns the part of it that was filled
    * @throws BackupError `SCRATCH_IO`, also when the file ends before that
    */
-  async read(length: number, position: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(length)
+  async read(length: number, position: number, bytes: Buffer = Buffer.allocUnsafeSlow(length)): Promise<Buffer> {
     try {
       for (let done = 0; done < length; ) {
         const { bytesRead } = await this.#handle.read(bytes, done, length - done, position + done)
@@ -62,7 +63,7 @@ export class ScratchFile {
     } catch (cause) {
       throw this.#home.failure('read back', cause)
     }
-    return bytes
+    return bytes.subarray(0, length)
   }
 
   /** Gives all of its disk back, and stays open. */

@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
 import { PassThrough, Readable } from 'node:stream'
-import { expect, test } from '@jest/globals'
+import { afterAll, expect, test } from '@jest/globals'
 
 import { type FilterOrder, startFilter } from '../../lib/engines/filter.ts'
 import { BackupError } from '../../lib/errors/index.ts'
+import { Scratch } from './stand-ins.ts'
+
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
 
 const order = (program: string, ...args: string[]): FilterOrder => ({
   name: 'it',
@@ -115,4 +120,60 @@ test('a flood of words is read away', async () => {
   await all(filter.through(pieces(2)))
 
   expect(await filter.settled).toMatchObject({ exitCode: 0, lastLine: expect.stringMatching(/^so many/) })
+})
+
+test('what it has taken may be written over at once, and what came out of it when it was given back', async () => {
+  const filter = await startFilter({ ...order('/bin/cat'), largeReadsIn: scratch.runtimeDirectory })
+  const [wentIn, cameOut] = [createHash('sha256'), createHash('sha256')]
+  const memories = new Set<ArrayBufferLike>()
+  let taken = 0
+  const numbered = async function* () {
+    for await (const piece of pieces(400, 200_000)) {
+      wentIn.update(piece)
+      yield piece
+    }
+  }
+
+  const through = filter.through(numbered(), (piece) => {
+    taken += piece.fill(0xee).length
+  })
+  for await (const piece of through) {
+    cameOut.update(piece)
+    memories.add(piece.buffer)
+    filter.takeBack([piece])
+  }
+
+  expect(taken).toBe(400 * 200_000)
+  expect(cameOut.digest('hex')).toBe(wentIn.digest('hex'))
+  expect(memories.size).toBeLessThan(200)
+})
+
+test.each([
+  ['a source that goes on', 8, 1_000_000],
+  ['a source that has ended', 1, 400_000],
+])('of %s nothing is given back before it was taken, nor is all of it', async (_, count, bytes) => {
+  const filter = await startFilter(order('/bin/sh', '-c', 'read word; echo "$word"; exec sleep 600'))
+  const handed: Buffer[] = []
+  const taken = new Set<Buffer>()
+  const kept = async function* () {
+    yield Buffer.from('word\n')
+    for await (const piece of pieces(count, bytes)) {
+      handed.push(piece)
+      yield piece
+    }
+  }
+  const through = filter.through(kept(), (piece) => taken.add(piece))
+
+  await through.next()
+  // Whatever could still be under way in this process.
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  const isOwing = filter.isOwing
+  await through.return(undefined)
+  const end = await filter.settled
+
+  expect(isOwing).toBe(true)
+  expect(handed.length).toBe(1) // one passes the bound, and no more are asked for
+  expect(handed.filter((piece) => taken.has(piece))).toEqual([])
+  expect(filter.takenBytes).toBe(5)
+  expect(end).toMatchObject({ isCancelled: true, tookAll: false })
 })

@@ -257,6 +257,80 @@ describe('when the consumer goes on', () => {
     const rest = await collect({ [Symbol.asyncIterator]: () => consumer })
     expect(Buffer.concat([...pieces, rest]).equals(content)).toBe(true)
   })
+
+  test('records that were given back are read into again, and what comes is the same', async () => {
+    const one = makeSpill()
+    const content = pattern(4.5 * MIB)
+    await one.spill.push(Buffer.from(content))
+    await disk.written(64)
+    one.spill.end()
+    const memories = new Set<ArrayBufferLike>()
+    const copies: Buffer[] = []
+
+    for await (const piece of one.spill) {
+      memories.add(piece.buffer)
+      copies.push(Buffer.from(piece))
+      one.spill.takeBack([piece.subarray(0, 1)])
+      one.spill.takeBack([piece.subarray(1)])
+    }
+
+    expect(Buffer.concat(copies).equals(content)).toBe(true)
+    expect(memories.size).toBe(2) // what was pushed, and one for 64 records
+  })
+
+  test('a record that was not given back is left alone', async () => {
+    const one = makeSpill()
+    const content = pattern(4.5 * MIB)
+    await one.spill.push(Buffer.from(content))
+    await disk.written(64)
+    one.spill.end()
+    const pieces: Buffer[] = []
+
+    for await (const piece of one.spill) {
+      pieces.push(piece)
+      one.spill.takeBack([piece.subarray(1)]) // all but a byte
+    }
+
+    expect(Buffer.concat(pieces).equals(content)).toBe(true)
+  })
+})
+
+describe('of what was pushed it tells', () => {
+  test('what lies on the disk, and nobody is handed that: it may be written over', async () => {
+    let storedBytes = 0
+    const one = makeSpill({
+      onStored: (pushed) => {
+        for (const bytes of pushed) storedBytes += bytes.fill(0).length
+      },
+    })
+    const content = pattern(16 * MIB)
+
+    const rest = cutInto(Buffer.from(content), 77_777)[Symbol.iterator]()
+    const { waiting } = await fill(one, { [Symbol.iterator]: () => rest })
+    const collected = collect(one.spill)
+    await waiting
+    for (const piece of { [Symbol.iterator]: () => rest }) await one.spill.push(piece)
+    one.spill.end()
+
+    expect((await collected).equals(content)).toBe(true)
+    expect(storedBytes).toBeGreaterThan(MIB)
+  })
+
+  test('nothing that was handed out while it was being written', async () => {
+    const stored: Buffer[] = []
+    const one = makeSpill({ onStored: (pushed) => stored.push(...pushed) })
+    let letGo = () => {}
+    disk.before = (call) => (call === 'writev' ? new Promise((resolve) => (letGo = resolve)) : undefined)
+    await one.spill.push(pattern(MIB))
+    one.spill.end()
+
+    await collect(one.spill)
+    disk.before = () => {}
+    letGo()
+    await one.spill.close()
+
+    expect(stored).toEqual([])
+  })
 })
 
 describe('a disk that takes no more', () => {

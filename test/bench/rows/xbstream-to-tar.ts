@@ -14,7 +14,7 @@ import { once } from 'node:events'
 import { crc32 } from 'node:zlib'
 
 import { type TarSummary, xbstreamToTar } from '../../../lib/archive/index.ts'
-import { LentBuffers } from '../../../lib/engines/lent-buffers.ts'
+import { LentBuffers } from '../../../lib/flow/index.ts'
 import { endChunk, fileChunks, payloadChunk } from '../../archive/xbstream-writer.ts'
 import { ThrowawayServer } from '../../rig/mariadb-server.ts'
 import { mustRun } from '../../rig/run-program.ts'
@@ -28,6 +28,8 @@ const MIB = 1024 * KIB
 const CHUNK_BYTES = 208 * KIB
 /** And where it gives it. */
 const BUFFER_BYTES = 256 * KIB
+/** More are on their way nowhere here. */
+const MAX_FREE = 16
 const SMALL_FILE_BYTES = 8 * KIB
 const BIG_FILE_BYTES = 64 * MIB
 
@@ -59,7 +61,7 @@ async function* readInChunks(file: string, memory: LentBuffers): AsyncGenerator<
 const convert = async (recorded: Recorded, directory: string): Promise<{ seconds: number; summary: TarSummary }> => {
   let summary: TarSummary | undefined
   const began = performance.now()
-  const memory = new LentBuffers(BUFFER_BYTES)
+  const memory = new LentBuffers(BUFFER_BYTES, MAX_FREE)
   const archive = xbstreamToTar(readInChunks(recorded.file, memory), {
     mark: MARK,
     memory,
@@ -181,7 +183,7 @@ const checksum = (recorded: Recorded): Contestant => ({
   is: 'limit',
   run: async () => {
     const began = performance.now()
-    const memory = new LentBuffers(BUFFER_BYTES)
+    const memory = new LentBuffers(BUFFER_BYTES, MAX_FREE)
     let crc = 0
     for await (const chunk of readInChunks(recorded.file, memory)) {
       crc = crc32(chunk, crc)

@@ -1,15 +1,16 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { LentBuffers } from '../../lib/engines/lent-buffers.ts'
+import { LentBuffers } from '../../lib/flow/lent-buffers.ts'
 
 const BYTES = 1000
+const MAX_FREE = 16
 
 /** Whether a new buffer stands in the memory of another. */
 const isSame = (one: Buffer, other: Buffer): boolean => one.buffer === other.buffer
 
 describe('a buffer', () => {
   test('is used again when every byte has come back, in whatever views', () => {
-    const buffers = new LentBuffers(BYTES)
+    const buffers = new LentBuffers(BYTES, MAX_FREE)
     const view = buffers.lend(buffers.take(), 700)
 
     buffers.takeBack([view.subarray(300), Buffer.alloc(300)])
@@ -25,7 +26,7 @@ describe('a buffer', () => {
   })
 
   test('is lent to one at a time', () => {
-    const buffers = new LentBuffers(BYTES)
+    const buffers = new LentBuffers(BYTES, MAX_FREE)
     const first = buffers.lend(buffers.take(), BYTES)
     buffers.takeBack([first])
 
@@ -36,7 +37,7 @@ describe('a buffer', () => {
   })
 
   test('that was lent again is counted anew', () => {
-    const buffers = new LentBuffers(BYTES)
+    const buffers = new LentBuffers(BYTES, MAX_FREE)
     buffers.takeBack([buffers.lend(buffers.take(), 10)])
 
     const view = buffers.lend(buffers.take(), BYTES)
@@ -46,7 +47,7 @@ describe('a buffer', () => {
   })
 
   test('that nobody has lent is left alone', () => {
-    const buffers = new LentBuffers(BYTES)
+    const buffers = new LentBuffers(BYTES, MAX_FREE)
     const foreign = Buffer.alloc(BYTES)
 
     buffers.takeBack([foreign, foreign.subarray(10)])
@@ -55,7 +56,7 @@ describe('a buffer', () => {
   })
 
   test('is kept only while there are few of them', () => {
-    const buffers = new LentBuffers(BYTES)
+    const buffers = new LentBuffers(BYTES, MAX_FREE)
     const views = Array.from({ length: 100 }, () => buffers.lend(buffers.take(), BYTES))
 
     buffers.takeBack(views)
@@ -63,6 +64,6 @@ describe('a buffer', () => {
       views.some((view) => isSame(view, taken)),
     )
 
-    expect(kept.length).toBe(16)
+    expect(kept.length).toBe(MAX_FREE)
   })
 })

@@ -6,12 +6,9 @@
  * Memory that was used a moment ago is in the processor's cache and has its pages, and nobody has to collect it. It may
  * be used again only when nobody looks at it any more, so each byte is counted: a view is given back once, by whoever
  * was the last to look at it, and never while anybody else has it. A byte that does not come back (a header that was
- * read, what waits on the disk, what a compressor has) keeps its buffer from being used again, and then it is collected
- * as any buffer is: nobody has to give anything back.
+ * read) keeps its buffer from being used again, and then it is collected as any buffer is: nobody has to give anything
+ * back.
  */
-
-/** Of one backup program. What is on its way beyond that comes from fresh memory. */
-const MAX_FREE = 16
 
 interface Lent {
   readonly buffer: Buffer
@@ -20,11 +17,14 @@ interface Lent {
 
 export class LentBuffers {
   readonly #bufferBytes: number
+  readonly #maxFree: number
   readonly #free: Buffer[] = []
   readonly #lent = new WeakMap<ArrayBufferLike, Lent>()
 
-  constructor(bufferBytes: number) {
+  /** @param maxFree so many are kept for the next use; what was on its way beyond that is collected when it is back */
+  constructor(bufferBytes: number, maxFree: number) {
     this.#bufferBytes = bufferBytes
+    this.#maxFree = maxFree
   }
 
   /** A buffer to be filled, whatever stands in it. */
@@ -46,7 +46,7 @@ export class LentBuffers {
       lent.outBytes -= length
       if (lent.outBytes > 0) continue
       this.#lent.delete(buffer)
-      if (this.#free.length < MAX_FREE) this.#free.push(lent.buffer)
+      if (this.#free.length < this.#maxFree) this.#free.push(lent.buffer)
     }
   }
 }
