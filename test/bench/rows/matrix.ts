@@ -74,7 +74,7 @@ const limitOf = (compression: string, speed: string): string => {
     return 'The slow side. A text encoding is a third longer on the wire, so a slow client takes a third longer for it.'
   return compression === 'plain'
     ? 'Starting the program and the agent’s own locks, some tens of milliseconds, and then as for whole-way.'
-    : `${compression}, which is the same program on both sides; what goes into it and comes out of it passes the agent through pipes of Node, 64 KiB at a time.`
+    : `${compression}, which is the same program on both sides, and two processors for it, the backup program, the client and the agent, whose checksums, digest and copies through sockets the pipe has none of. What goes into the compressor and comes out of it uses its buffers again, and so does the spill. The first backups of an agent are slower: V8 compiles beside them.`
 }
 
 export const rows: readonly Row[] = Object.entries(COMPRESSIONS).flatMap(([compression, way]) =>
