@@ -15,7 +15,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, constants, openSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 
 import { LentBuffers } from '../flow/index.ts'
 
@@ -54,15 +54,29 @@ export const openChildSocket = async (directory: string): Promise<ChildSocket> =
     const path = `/proc/self/fd/${held}/.output-${randomBytes(NAME_BYTES).toString('hex')}`
     server.listen(path)
     await once(server, 'listening')
-    const accepted = once(server, 'connection') as Promise<[Socket]>
     const output = new ChildOutput(path)
-    const [[childEnd]] = await Promise.all([accepted, output.connected])
-    childEnd.on('error', () => {}) // nothing is ever said on it here
-    return { childEnd, output }
+    try {
+      const childEnd = await acceptedFrom(server, output)
+      childEnd.on('error', () => {}) // nothing is ever said on it here
+      return { childEnd, output }
+    } catch (error) {
+      output.destroy(error)
+      throw error
+    }
   } finally {
     server.close() // takes the name away
     closeSync(held)
   }
+}
+
+const acceptedFrom = async (server: Server, output: ChildOutput): Promise<Socket> => {
+  const accepted = once(server, 'connection') as Promise<[Socket]>
+  // Where no descriptor is left for the other end, libuv takes the connection to close it, and tells nobody.
+  const lost = output.closed.then(() =>
+    Promise.reject(new Error('the socket of a child was closed before it was there')),
+  )
+  const [[childEnd]] = await Promise.race([Promise.all([accepted, output.connected]), lost])
+  return childEnd
 }
 
 /** For one reader, who asks for a piece when he has done with the one before. */

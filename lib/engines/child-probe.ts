@@ -5,6 +5,8 @@
  * takes seconds at most and is small; a program that does not keep to that is killed.
  */
 
+import { startProcess } from './child-start.ts'
+
 /** `mariadb-backup --help` takes 20 ms; a cold disk may take seconds. */
 const DEADLINE_MS = 20_000
 
@@ -26,17 +28,21 @@ export const probe = async (
   environment: Readonly<Record<string, string>>,
 ): Promise<ProbeAnswer> => {
   const { execa } = await import('execa') // with the first child: most questions need none
-  const answer = await execa(program, [...args], {
-    env: { ...environment },
-    extendEnv: false,
-    shell: false,
-    reject: false,
-    stdin: 'ignore',
-    all: true,
-    timeout: DEADLINE_MS,
-    killSignal: 'SIGKILL',
-    maxBuffer: MAX_ANSWER_BYTES,
-  })
+  const start = () =>
+    execa(program, [...args], {
+      env: { ...environment },
+      extendEnv: false,
+      shell: false,
+      reject: false,
+      stdin: 'ignore',
+      all: true,
+      timeout: DEADLINE_MS,
+      killSignal: 'SIGKILL',
+      maxBuffer: MAX_ANSWER_BYTES,
+    })
+  const begun = await startProcess(start).catch((error: Error) => error)
+  if (begun instanceof Error) return { exitCode: undefined, text: '', problem: begun.message }
+  const answer = await begun.started
   return {
     exitCode: answer.exitCode,
     text: answer.all ?? '',

@@ -22,6 +22,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '../errors/index.ts'
 import type { LentBuffers } from '../flow/index.ts'
 import { ChildOutput, type ChildSocket, openChildSocket } from './child-output.ts'
+import { startProcess } from './child-start.ts'
 import { guardWords } from './host-guards.ts'
 import { forgetGroup, rememberGroup, signalGroup } from './process-group.ts'
 
@@ -89,7 +90,7 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
   order.signal.throwIfAborted()
   const socket = order.largeReadsIn === undefined ? undefined : await socketFor(order, order.largeReadsIn)
   const [file = order.program, ...args] = [...guardWords(order.lock), order.program, ...order.args]
-  const subprocess = execa(file, args, {
+  const options = {
     cwd: order.workingDirectory,
     env: { ...order.environment },
     extendEnv: false,
@@ -107,8 +108,14 @@ export const startChild = async (order: ChildOrder): Promise<Child> => {
       'pipe',
       ...(order.descriptor3 === undefined ? [] : [order.descriptor3 as 3]),
     ],
-  })
-  socket?.childEnd.destroy() // the child has its own
+  } as const
+  const { started: subprocess } = await startProcess(() => execa(file, args, options))
+    .catch((error: unknown) => {
+      const failure = cannotStart(order, (error as Error).message)
+      socket?.output.destroy(failure)
+      throw failure
+    })
+    .finally(() => socket?.childEnd.destroy()) // the child has its own
   const { pid, stderr } = subprocess
   const stdout = socket?.output ?? (subprocess.stdout as Readable | null)
   const stdin = order.stdin === undefined ? undefined : (subprocess.stdin ?? undefined)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
@@ -62,6 +62,72 @@ test('the socket of a child has no name any more when the child is there', async
   expect(readdirSync(directory)).toEqual([])
   await drain(child.stdout)
   await child.settled
+})
+
+/** More than the start of a child has open at a time. */
+const SOME_DESCRIPTORS = 12
+
+/** Node does not close the pipes of a process for which the last descriptor was missing: two numbers, two pipes each. */
+const LOST_DESCRIPTORS = 4
+
+test.each([
+  ['a pipe', undefined],
+  ['a socket of its own', scratch.directory('few')],
+])('through %s, a child starts or is refused, however few descriptors are left', async (_, largeReadsIn) => {
+  const open = (): string[] => readdirSync('/proc/self/fd')
+  const start = async (): Promise<string> => {
+    try {
+      const child = await startChild({
+        program: '/bin/true',
+        args: [],
+        environment: {},
+        workingDirectory: scratch.path,
+        largeReadsIn,
+        signal: never(),
+        onStderr: () => {},
+      })
+      await drain(child.stdout)
+      return `ended with ${(await child.settled).exitCode}`
+    } catch (error) {
+      return error instanceof BackupError ? error.code : String(error)
+    }
+  }
+  await start() // everything is loaded
+  const limitOf = (): string =>
+    execFileSync('prlimit', ['--pid', `${process.pid}`, '--nofile', '--raw', '--noheadings', '--output', 'SOFT'], {
+      encoding: 'utf8',
+    }).trim()
+  const setLimit = (soft: string): Buffer => execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}:`])
+  const limit = limitOf()
+  const before = open().length
+  const ends: string[] = []
+  const taken: number[] = []
+  const takeAll = (): void => {
+    for (;;) {
+      try {
+        taken.push(openSync('/dev/null', 'r'))
+      } catch {
+        return
+      }
+    }
+  }
+  setLimit(`${Math.max(...open().map(Number)) + 1 + 2 * SOME_DESCRIPTORS}`)
+
+  try {
+    for (let free = 0; free <= SOME_DESCRIPTORS; free += 1) {
+      takeAll()
+      for (const descriptor of taken.splice(-free, free)) closeSync(descriptor)
+      ends.push(await start())
+    }
+  } finally {
+    for (const descriptor of taken) closeSync(descriptor)
+    setLimit(limit)
+  }
+
+  expect(new Set(ends)).toEqual(new Set(['ENGINE_UNUSABLE', 'ended with 0']))
+  expect(ends.lastIndexOf('ENGINE_UNUSABLE')).toBeLessThan(ends.indexOf('ended with 0'))
+  expect(open().length).toBeLessThanOrEqual(before + LOST_DESCRIPTORS)
+  if (largeReadsIn !== undefined) expect(readdirSync(largeReadsIn)).toEqual([])
 })
 
 describe.each([
