@@ -36,6 +36,9 @@ const MAX_FREE = 64
 
 const NAME_BYTES = 16
 
+/** Whether the name is one of ours, which an agent that was killed may have left behind. */
+export const isChildSocketName = (name: string): boolean => /^\.output-[0-9a-f]{32}$/.test(name)
+
 export interface ChildSocket {
   /** For the child; to be destroyed here when the child has it. */
   readonly childEnd: Socket

@@ -1,6 +1,7 @@
 /** Door of the room `engines`: the only room that starts programs. */
 
 export { type BinaryLogFiles, binaryLogsEngine } from './binary-logs.ts'
+export { isChildSocketName } from './child-output.ts'
 export { type ChildWriter, loggerStarter } from './child-writer.ts'
 export { forbidCoreDumps } from './child-core-limit.ts'
 export { notifyServiceManager } from './child-notify.ts'

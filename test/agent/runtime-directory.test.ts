@@ -37,3 +37,21 @@ test('takes away what killed agents left behind, and nothing else', async () => 
   expect([left, alive, full, foreign].map((path) => existsSync(path))).toEqual([false, true, true, true])
   await runtime.remove()
 })
+
+test('takes away a directory in which an agent was killed while it started a child', async () => {
+  const left = join(parent, `kv-backup-agent-${deadPid}-abcdef`)
+  const full = join(parent, `kv-backup-agent-${deadPid}-ghijkl`)
+  for (const path of [left, full]) {
+    mkdirSync(path)
+    // bound, and killed before it could take the name away
+    const socket = join(path, `.output-${'0123456789abcdef'.repeat(2)}`)
+    spawnSync('python3', ['-c', 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', socket])
+    expect(statSync(socket).isSocket()).toBe(true)
+  }
+  writeFileSync(join(full, 'evidence'), '')
+
+  const runtime = await makeRuntimeDirectory(parent)
+
+  expect([left, full].map((path) => existsSync(path))).toEqual([false, true])
+  await runtime.remove()
+})

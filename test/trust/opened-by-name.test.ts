@@ -22,7 +22,7 @@ const OWN = 'in the state directory: 0700 and ours, looked at when it is opened'
 const PLACES: Readonly<Record<string, string>> = {
   'lib/agent/listener-inherited.ts': '/dev/null',
   'lib/agent/runtime-directory.ts':
-    'mkdtemp: a random name, 0700, in a directory that was looked at; rmdir of empty ones of ours',
+    'mkdtemp: a random name, 0700, in a directory that was looked at; rmdir of ones of ours with sockets of ours alone',
   'lib/archive/target-directory.ts': 'O_EXCL, O_NOFOLLOW, each step from the descriptor of the one above it',
   'lib/certificates/private-authority.ts': 'O_EXCL, in the directory that the operator has named; made 0700',
   'lib/certificates/trusted-file.ts': 'keys: O_NOFOLLOW, owner and mode; certificates: what the operator has named',
