@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { SideDigest } from '../../lib/flow/index.ts'
+import { plainEnvironment, runProgram } from '../rig/run-program.ts'
 
 /** More than the ring has room for, in bytes and in pieces. */
 const MUCH_BYTES = 8 * 1024 * 1024
@@ -111,4 +112,25 @@ test('a thread that dies while somebody waits for it fails him', async () => {
   digest.close()
 
   await expect(waiting).rejects.toThrow('the thread of the digest ended')
+})
+
+/** Node alone has 0.75 GB, and a thread would reserve as much again. */
+const ADDRESS_BYTES = 1200 * 1024 * 1024
+
+test('there is no thread where the address space does not suffice for one, which would be the end of the process', async () => {
+  const room = new URL('../../lib/flow/index.js', import.meta.url)
+  const program = `
+    const { SideDigest } = await import('${room}')
+    const digest = new SideDigest(2)
+    await digest.update(Buffer.alloc(${MUCH_BYTES}))
+    console.log(await digest.finish())`
+
+  const { stdout, stderr, exitCode, killedBy } = await runProgram(
+    'prlimit',
+    [`--as=${ADDRESS_BYTES}`, process.execPath, '--input-type=module', '--eval', program],
+    { environment: plainEnvironment() },
+  )
+
+  expect({ exitCode, killedBy, stderr }).toEqual({ exitCode: 0, killedBy: null, stderr: '' })
+  expect(stdout.toString().trim()).toBe(sumOf([Buffer.alloc(MUCH_BYTES)]))
 })
