@@ -38,6 +38,7 @@ import type { StreamDecision } from './policy.ts'
 import { receiveReceipt } from './receive-receipt.ts'
 import { type Pace, type Patience, resetWhenArrived, untilArrived, type Wire } from './reset.ts'
 import { clientGone, failedBlock, finish, flushed, refuse, send } from './send.ts'
+import { SendingPace } from './sending-pace.ts'
 import type { Connection, SessionContext } from './session.ts'
 import { tcpState } from './tcp-table.ts'
 import { watchReachability } from './unreachable.ts'
@@ -90,9 +91,8 @@ class BackupSession {
   readonly #job: BackupJob
   readonly #ended = new AbortController()
   #told: Told = 'nothing'
-  /** Of a plain stream: since when it is sent, and how long its client has kept it waiting. */
-  #sendingSinceMs = 0
-  #blockedMs = 0
+  /** Of a plain stream. */
+  #pace: SendingPace | undefined
 
   constructor(
     { socket, raw, gone, peer, visitor, login }: Connection,
@@ -202,21 +202,16 @@ class BackupSession {
     const { encoding, blockBytes } = this.#decision
     if (encoding === 'framed') throw new Error('bug: frames sent plainly')
     const job = this.#job
-    const { nowMs } = this.#context
     const encoder = createEncoder(encoding, { blockBytes })
-    this.#sendingSinceMs = nowMs()
+    const pace = new SendingPace(this.#socket, this.#context.nowMs)
+    this.#pace = pace
     for await (const burst of job.wire(encoder, blockBytes)) {
       // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
       // tar programs, like an archive without members.
       const answer = this.#told === 'sending' ? [] : this.#sendingAnswer()
       job.signal.throwIfAborted() // what is not said must not be taken for said
       this.#told = 'sending'
-      const beganMs = nowMs()
-      try {
-        await send(this.#socket, [...answer, ...burst], job.signal)
-      } finally {
-        this.#blockedMs += nowMs() - beganMs
-      }
+      await pace.during(send(this.#socket, [...answer, ...burst], job.signal))
       // Until the system has taken everything, it may still be read from these buffers.
       if (this.#socket.writableLength > 0) continue
       encoder.takeBack(burst)
@@ -264,7 +259,7 @@ class BackupSession {
     if (this.#told === 'sending' && encoding !== 'framed') {
       // What is on the way holds the end: whatever of it has not arrived must never do so.
       if (this.#job.isLettingGo) this.#raw.resetAndDestroy()
-      else await resetWhenArrived(this.#wire, this.#patience, this.#pace)
+      else await resetWhenArrived(this.#wire, this.#patience, this.#pace?.pace ?? NOTHING_SENT)
       return
     }
     await this.#closeInOrder(this.#told === 'accepted' ? failedBlock(error, sid) : failedFrame(this.#job, error))
@@ -284,11 +279,6 @@ class BackupSession {
 
   get #wire(): Wire {
     return { socket: this.#socket, raw: this.#raw }
-  }
-
-  get #pace(): Pace {
-    const elapsedMs = this.#context.nowMs() - this.#sendingSinceMs
-    return { bytes: this.#socket.bytesWritten, elapsedMs, blockedMs: this.#blockedMs }
   }
 
   get #patience(): Patience {
@@ -347,6 +337,8 @@ class BackupSession {
     )
   }
 }
+
+const NOTHING_SENT: Pace = { bytes: 0, elapsedMs: 0, blockedMs: 0 }
 
 /** How long a peer that has everything may take to close. */
 const CLOSE_MS = 10_000
