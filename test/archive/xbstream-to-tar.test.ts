@@ -320,6 +320,7 @@ describe('the second rule: a tablespace that does not fit', () => {
 
     expect(unpack(tar)).toEqual(treeOf({ 'db/big.ibd': BIG }))
     expect(summary.peakSpoolBytes).toBeGreaterThanOrEqual(BIG.length)
+    expect(summary.spooledBytes).toBe(BIG.length)
     expect(summary.padded).toEqual([])
   })
 
