@@ -140,7 +140,8 @@ export class Filter {
    * What the program makes of the source. Once, to the end of its output: it is reaped then, and `settled` says how
    * it ended. Whoever stops earlier kills it.
    *
-   * @param onTaken told of every piece of the source when the pipe has a copy of it. Must not throw
+   * @param onTaken told of every piece of the source when the pipe has a copy of it; several are on their way then. Left
+   *   out, the source is not asked for the next piece before: it may use the memory of the last again. Must not throw
    * @throws what the source throws; the signal's reason; `failureOf` when the program ended before its source did
    */
   async *through(source: AsyncIterable<Buffer>, onTaken?: (piece: Buffer) => void): AsyncGenerator<Buffer> {
@@ -190,8 +191,9 @@ export class Filter {
       }
       return !isRefused
     }
+    const ahead = onTaken === undefined ? 0 : HANDED_BYTES
     const run = async (): Promise<void> => {
-      while (await untilLeft(HANDED_BYTES)) {
+      while (await untilLeft(ahead)) {
         const next = await iterator.next()
         if (next.done !== true) {
           hand(next.value)

@@ -148,6 +148,18 @@ test('what it has taken may be written over at once, and what came out of it whe
   expect(memories.size).toBeLessThan(200)
 })
 
+test('a source that is told nothing may fill its memory again whenever it is asked for more', async () => {
+  const filter = await startFilter(order('/bin/cat'))
+  const memory = Buffer.alloc(300_000)
+  const refilled = async function* () {
+    for (let number = 0; number < 40; number += 1) yield memory.fill(number)
+  }
+
+  const out = await all(filter.through(refilled()))
+
+  expect(out.equals(await all(pieces(40, memory.length)))).toBe(true)
+})
+
 test.each([
   ['a source that goes on', 8, 1_000_000],
   ['a source that has ended', 1, 400_000],
