@@ -17,7 +17,7 @@ const LEFT_OUT = [
     names: {
       'sonic-boom': notThere('sonic-boom'),
       './transport': notThere('a transport of pino'),
-      worker_threads: 'exports.isMainThread = true', // programs have no workers
+      worker_threads: 'exports.isMainThread = true', // in a worker there is no pino
       'node:diagnostics_channel': 'exports.tracingChannel = () => ({ hasSubscribers: false })',
     },
   },
