@@ -11,7 +11,7 @@
  * Looks only, at names.
  */
 
-import { opendir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** MyISAM, CSV and Archive: they are not written to a log from which a copy could be mended. */
@@ -21,21 +21,14 @@ const OF_THE_SERVER: ReadonlySet<string> = new Set(['mysql', 'sys', 'performance
 
 /** @returns its name below the directory; undefined when there is none, or nobody can look */
 export const findLockableTable = async (directory: string): Promise<string | undefined> => {
-  try {
-    for await (const database of await opendir(directory)) {
-      if (!database.isDirectory() || database.name.startsWith('#') || OF_THE_SERVER.has(database.name)) continue
-      const table = await firstIn(join(directory, database.name))
-      if (table !== undefined) return `${database.name}/${table}`
-    }
-  } catch {
-    // Who may not look cannot say.
+  for (const database of await namesIn(directory)) {
+    if (database.startsWith('#') || OF_THE_SERVER.has(database)) continue
+    const names = await namesIn(join(directory, database))
+    const table = names.find((name) => COPIED_UNDER_LOCK.test(name) && !name.startsWith('#'))
+    if (table !== undefined) return `${database}/${table}`
   }
   return undefined
 }
 
-const firstIn = async (database: string): Promise<string | undefined> => {
-  for await (const { name } of await opendir(database)) {
-    if (COPIED_UNDER_LOCK.test(name) && !name.startsWith('#')) return name
-  }
-  return undefined
-}
+/** None of what is no directory, was dropped since, or may not be looked at: the others are looked at all the same. */
+const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => [])

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { afterAll, expect, test } from '@jest/globals'
@@ -32,6 +32,14 @@ test.each([
   ['a file at the top', ['x.MYD']],
 ])('finds nothing where there is %s', async (_, files) => {
   expect(await findLockableTable(directoryWith(files))).toBeUndefined()
+})
+
+test('looks into a database that lies elsewhere, and past one that is gone', async () => {
+  const directory = directoryWith([])
+  symlinkSync(join(directory, 'nowhere'), join(directory, 'dropped'))
+  symlinkSync(join(directoryWith(['far/notes.MYD']), 'far'), join(directory, 'zlinked'))
+
+  expect(await findLockableTable(directory)).toBe('zlinked/notes.MYD')
 })
 
 test('says nothing of a directory that is not there, or is none', async () => {
