@@ -16,7 +16,7 @@
 import { Bell, type Wait } from './pulse.ts'
 
 export interface NeverQuietOptions {
-  /** Bytes kept back while the source goes on; spent in quiet times. */
+  /** Bytes kept back while the source goes on, and up to a piece of it more; spent in quiet times. */
   readonly reserveBytes: number
   /** Bytes let go at a time in a quiet time: what completes one read of the client. */
   readonly unitBytes: number
@@ -73,8 +73,9 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
       reserve.put(result.value)
       next = iterator.next()
       next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
-      if (reserve.bytes <= reserveBytes) continue
-      yield* reserve.take(reserve.bytes - reserveBytes)
+      const spare = reserve.takeWhole(reserve.bytes - reserveBytes)
+      if (spare.length === 0) continue
+      yield* spare
       if (hasLeft) {
         leftMs = nowMs()
       } else {
@@ -99,6 +100,19 @@ class Reserve {
   put(chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.bytes += chunk.length
+  }
+
+  /** As many of the oldest as are whole in so many bytes: to cut them would be twice as many turns for whoever gets them. */
+  takeWhole(bytes: number): Buffer[] {
+    let count = 0
+    let left = bytes
+    for (const { length } of this.#chunks) {
+      if (length > left) break
+      left -= length
+      count += 1
+    }
+    this.bytes -= bytes - left
+    return this.#chunks.splice(0, count)
   }
 
   /** So many bytes as views of what was put in; fewer when there are not so many, none for a negative number. */

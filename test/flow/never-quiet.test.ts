@@ -191,10 +191,25 @@ describe('a stream that is never quiet', () => {
     await settle()
     expect(spent).toEqual([])
 
-    source.give('abcdefgh')
+    source.give('ab')
+    await settle()
+    source.give('cdefgh')
     await settle()
 
     expect(out).toEqual(['ab'])
+  })
+
+  test('cuts no piece while the source goes on: what is kept may be more by a part of one', async () => {
+    const { source, out, settle } = running()
+    const left: string[][] = []
+
+    for (const text of ['abcdefgh', 'ijkl', 'mn']) {
+      source.give(text)
+      await settle()
+      left.push([...out])
+    }
+
+    expect(left).toEqual([[], [], ['abcdefgh']])
   })
 
   test('sends nothing of the reserve after the source has failed', async () => {
