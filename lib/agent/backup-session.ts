@@ -205,6 +205,7 @@ class BackupSession {
     const encoder = createEncoder(encoding, { blockBytes })
     const pace = new SendingPace(this.#socket, this.#context.nowMs)
     this.#pace = pace
+    const sent: Buffer[] = []
     for await (const burst of job.wire(encoder, blockBytes)) {
       // Together with the first bytes of the archive: an answer with nothing behind it looks, to some
       // tar programs, like an archive without members.
@@ -212,10 +213,12 @@ class BackupSession {
       job.signal.throwIfAborted() // what is not said must not be taken for said
       this.#told = 'sending'
       await pace.during(send(this.#socket, [...answer, ...burst], job.signal))
+      sent.push(...burst)
       // Until the system has taken everything, it may still be read from these buffers.
       if (this.#socket.writableLength > 0) continue
-      encoder.takeBack(burst)
-      if (encoder.givesViews) job.takeBack(burst)
+      encoder.takeBack(sent)
+      if (encoder.givesViews) job.takeBack(sent)
+      sent.length = 0
     }
     await flushed(this.#socket, job.signal)
     job.finish()
@@ -229,9 +232,13 @@ class BackupSession {
     job.signal.throwIfAborted() // what is not said must not be taken for said
     this.#told = 'sending'
     await send(this.#socket, answer, job.signal)
+    const sent: Buffer[] = []
     for await (const burst of framedStream(job, this.#context.wait)) {
       await send(this.#socket, burst, job.signal)
-      if (this.#socket.writableLength === 0) job.takeBack(burst)
+      sent.push(...burst)
+      if (this.#socket.writableLength > 0) continue
+      job.takeBack(sent)
+      sent.length = 0
     }
     const end = completeFrame(job)
     const receipt = this.#receipt(job.result as BackupResult)

@@ -19,13 +19,12 @@ import type { Decoder } from './codec.ts'
 import {
   type Part,
   type ReadLines,
-  type Undress,
   type Undresser,
-  undressByKernel,
-  undressPlainly,
+  type Undressing,
+  undressingByKernel,
+  undressingPlainly,
 } from './kernel-undressing.ts'
 import type { Kernels } from './kernels.ts'
-import { PiecePool } from './piece-pool.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 
@@ -40,8 +39,7 @@ export class Base64Decoder implements Decoder {
   #cutBytes = 0
   #offset = 0 // wire bytes before the line that comes next
   #line = 1 // counted from 1; every error names it
-  readonly #undress: Undress
-  readonly #pool = new PiecePool()
+  readonly #undressing: Undressing
 
   constructor(kernels?: Kernels) {
     const undresser: Undresser = {
@@ -49,15 +47,14 @@ export class Base64Decoder implements Decoder {
       moveCut: (memory, at) => this.#moveCut(memory, at),
       undressPart: (...parameters) => this.#undressPart(...parameters),
     }
-    this.#undress =
-      kernels === undefined
-        ? undressPlainly(undresser, readFullLines, this.#pool)
-        : undressByKernel(kernels, kernels.readBase64Lines, undresser, readFullLines, this.#pool)
+    const plainly = undressingPlainly(undresser, readFullLines)
+    this.#undressing =
+      kernels === undefined ? plainly : undressingByKernel(kernels, kernels.readBase64Lines, undresser, plainly)
   }
 
   decode(wire: Buffer): Buffer[] {
     this.#mustBeOpen()
-    return this.#undress(wire)
+    return this.#undressing.undress(wire)
   }
 
   #moveCut(memory: Buffer, at: number): number {
@@ -108,7 +105,7 @@ export class Base64Decoder implements Decoder {
   }
 
   takeBack(raws: readonly Buffer[]): void {
-    this.#pool.takeBack(raws)
+    this.#undressing.takeBack(raws)
   }
 
   /** The fast way: as many good lines of 57 raw bytes as lie here whole. Returns the raw bytes they gave. */

@@ -1,70 +1,79 @@
 /**
- * Dresses units by the kernels: what is raw is gathered in their memory, dressed there at once, and copied out.
+ * Dresses units by the kernels: what is raw is gathered in their memory, dressed there at once, and leaves from there.
  *
- *     unit, unit, … ─copy─▶ │ in │ ─▶ │ out │ ─copy─▶ a buffer of the pool
+ *     unit, unit, … ─copy─▶ │ in │ ─▶ │ a place │ ─▶ a view of it
  *
  * The same bytes as the plain dressings give, which are the oracle of its tests; and what is odd is left to them.
  */
 
 import { LINE_RAW_BYTES, LINE_WIRE_BYTES } from './base64-line.ts'
-import { IN_AT, type Kernels, OUT_AT } from './kernels.ts'
-import { PiecePool } from './piece-pool.ts'
-import type { Dressing, Sheet } from './unit-encoder.ts'
+import { KernelPlaces } from './kernel-places.ts'
+import { IN_AT, type Kernels } from './kernels.ts'
+import { type Dressing, mostRawBytesOfSheet, type Sheet } from './unit-encoder.ts'
+import { PREFIX_BYTES, uuencodedBytes } from './uuencode-frame.ts'
 
-/** Dresses so many raw bytes, which lie at `IN_AT`, to `OUT_AT`. Returns how many bytes they have become. */
-type Dress = (rawBytes: number) => number
+/** Dresses so many raw bytes, which lie at `IN_AT`, to an address. Returns how many bytes they have become. */
+type Dress = (rawBytes: number, wire: number) => number
 
 /** @param plain for the last line of a stream, which is padded */
 export const base64KernelDressing = (kernels: Kernels, plain: Dressing): Dressing => {
-  const dress: Dress = (rawBytes) => {
+  const dress: Dress = (rawBytes, wire) => {
     const lines = rawBytes / LINE_RAW_BYTES
-    kernels.writeBase64Lines(IN_AT, lines, OUT_AT)
+    kernels.writeBase64Lines(IN_AT, lines, wire)
     return lines * LINE_WIRE_BYTES
   }
-  const whole = new KernelDressing(kernels, plain.unitBytes, dress)
+  const { unitBytes } = plain
+  const mostBytes = (mostRawBytesOfSheet(unitBytes) / LINE_RAW_BYTES) * LINE_WIRE_BYTES
+  const whole = new KernelDressing(kernels, unitBytes, mostBytes, dress)
   return {
-    unitBytes: plain.unitBytes,
-    newSheet: (rawBytes) => (rawBytes % plain.unitBytes === 0 ? whole : plain).newSheet(rawBytes),
+    unitBytes,
+    newSheet: (rawBytes) => (rawBytes % unitBytes === 0 ? whole : plain).newSheet(rawBytes),
     takeBack: (wires) => whole.takeBack(wires),
   }
 }
 
 /** @param unitBytes raw bytes in a frame */
-export const uuencodeKernelDressing = (kernels: Kernels, unitBytes: number): Dressing =>
-  new KernelDressing(kernels, unitBytes, (rawBytes) => kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, OUT_AT))
+export const uuencodeKernelDressing = (kernels: Kernels, unitBytes: number): Dressing => {
+  const frames = mostRawBytesOfSheet(unitBytes) / unitBytes
+  const mostBytes = frames * (PREFIX_BYTES + uuencodedBytes(unitBytes))
+  const dress: Dress = (rawBytes, wire) => kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, wire)
+  return new KernelDressing(kernels, unitBytes, mostBytes, dress)
+}
 
 class KernelDressing implements Dressing {
   readonly unitBytes: number
-  readonly #kernels: Kernels
+  readonly #memory: Buffer
   readonly #dress: Dress
-  readonly #pool = new PiecePool()
+  readonly #places: KernelPlaces
 
-  constructor(kernels: Kernels, unitBytes: number, dress: Dress) {
-    this.#kernels = kernels
+  /** @param mostBytes of the largest sheet when it is dressed */
+  constructor(kernels: Kernels, unitBytes: number, mostBytes: number, dress: Dress) {
+    this.#memory = kernels.memory
     this.unitBytes = unitBytes
     this.#dress = dress
+    this.#places = new KernelPlaces(kernels, mostBytes)
   }
 
   newSheet(): Sheet {
-    return new KernelSheet(this.#kernels.memory, this.#dress, this.#pool)
+    return new KernelSheet(this.#memory, this.#dress, this.#places)
   }
 
   takeBack(wires: readonly Buffer[]): void {
-    this.#pool.takeBack(wires)
+    this.#places.takeBack(wires)
   }
 }
 
-/** To be filled and finished before another one is begun: the memory is everybody's. */
+/** To be filled and finished before another one is begun: they are gathered in the same memory. */
 class KernelSheet implements Sheet {
   readonly #memory: Buffer
   readonly #dress: Dress
-  readonly #pool: PiecePool
+  readonly #places: KernelPlaces
   #rawBytes = 0
 
-  constructor(memory: Buffer, dress: Dress, pool: PiecePool) {
+  constructor(memory: Buffer, dress: Dress, places: KernelPlaces) {
     this.#memory = memory
     this.#dress = dress
-    this.#pool = pool
+    this.#places = places
   }
 
   add(raw: Buffer, start: number, end: number): void {
@@ -72,9 +81,6 @@ class KernelSheet implements Sheet {
   }
 
   finish(): Buffer {
-    const wireBytes = this.#dress(this.#rawBytes)
-    const wire = this.#pool.take(wireBytes)
-    this.#memory.copy(wire, 0, OUT_AT, OUT_AT + wireBytes)
-    return wire
+    return this.#places.give(this.#dress(this.#rawBytes, this.#places.address))
   }
 }

@@ -1,14 +1,15 @@
 /**
- * Has a decoder work in the kernels' memory: what came is copied in, undressed there, and copied out.
+ * Has a decoder work in the kernels' memory: what came is copied in, undressed there, and goes on from there.
  *
- *     wire ─copy─▶ │ in │ ─▶ whole lines by the kernel, the rest by the decoder itself ─▶ │ out │ ─copy─▶ raw
+ *     wire ─copy─▶ │ in │ ─▶ whole lines by the kernel, the rest by the decoder itself ─▶ │ a place │ ─▶ a view of it
  *
  * The decoder goes the same way as in plain JavaScript, which is the oracle of its tests; only that somebody else reads
  * the lines that are whole and good. A line that is not good is left to who can say what is wrong with it.
  */
 
-import { IN_AT, type Kernels, OUT_AT } from './kernels.ts'
-import type { PiecePool } from './piece-pool.ts'
+import { KernelPlaces } from './kernel-places.ts'
+import { IN_AT, type Kernels } from './kernels.ts'
+import { PiecePool } from './piece-pool.ts'
 
 /**
  * Reads full lines from `wire[start]` on into `raw[rawStart]`, where `lines` of them lie whole.
@@ -36,8 +37,13 @@ export interface Undresser {
   undressPart: UndressPart
 }
 
-/** Undresses all of the wire bytes, in pieces from the pool. */
-export type Undress = (wire: Buffer) => Buffer[]
+/** What a decoder works with. */
+export interface Undressing {
+  /** Undresses all of the wire bytes. */
+  undress(wire: Buffer): Buffer[]
+  /** As `Decoder.takeBack`. */
+  takeBack(raws: readonly Buffer[]): void
+}
 
 /** Below this the copies cost more than they save. */
 const FEWEST_WIRE_BYTES = 256
@@ -45,38 +51,51 @@ const FEWEST_WIRE_BYTES = 256
 /** What a socket gives at once. More would not stay in the processor's second cache. */
 const MOST_WIRE_BYTES = 65_536
 
-/** @param plain how lines are read in plain JavaScript */
-export const undressPlainly =
-  (undresser: Undresser, plain: ReadLines, pool: PiecePool): Undress =>
-  (wire) => {
-    const raw = pool.take(undresser.mostRawBytes(wire.length))
-    const rawBytes = undresser.undressPart({ wire, start: 0, end: wire.length }, raw, 0, plain)
-    const piece = pool.shorten(raw, rawBytes)
-    return rawBytes === 0 ? [] : [piece]
-  }
+/** More than a line has: what is kept of one that is cut stands in front of what came. */
+const CUT_BYTES = 128
 
-/** @param readKernel reads lines that lie at one address to another one, as `ReadLines` does */
-export const undressByKernel = (
-  { memory }: Kernels,
+/** @param readLines in plain JavaScript */
+export const undressingPlainly = (undresser: Undresser, readLines: ReadLines): Undressing => {
+  const pool = new PiecePool()
+  return {
+    undress: (wire) => {
+      const raw = pool.take(undresser.mostRawBytes(wire.length))
+      const rawBytes = undresser.undressPart({ wire, start: 0, end: wire.length }, raw, 0, readLines)
+      const piece = pool.shorten(raw, rawBytes)
+      return rawBytes === 0 ? [] : [piece]
+    },
+    takeBack: (raws) => pool.takeBack(raws),
+  }
+}
+
+/**
+ * @param readKernel reads lines that lie at one address to another one, as `ReadLines` does
+ * @param plainly for what is too short
+ */
+export const undressingByKernel = (
+  kernels: Kernels,
   readKernel: Kernels['readBase64Lines'],
   undresser: Undresser,
-  plain: ReadLines,
-  pool: PiecePool,
-): Undress => {
-  const plainly = undressPlainly(undresser, plain, pool)
+  plainly: Undressing,
+): Undressing => {
+  const { memory } = kernels
+  const places = new KernelPlaces(kernels, undresser.mostRawBytes(CUT_BYTES + MOST_WIRE_BYTES))
   const readLines: ReadLines = (_, start, lines, __, rawStart) => readKernel(start, lines, rawStart)
-  return (wire) => {
-    if (wire.length < FEWEST_WIRE_BYTES) return plainly(wire)
-    const pieces: Buffer[] = []
-    for (let at = 0; at < wire.length; at += MOST_WIRE_BYTES) {
-      const end = IN_AT + wire.copy(memory, IN_AT, at, at + MOST_WIRE_BYTES)
-      const start = IN_AT - undresser.moveCut(memory, IN_AT)
-      const rawBytes = undresser.undressPart({ wire: memory, start, end }, memory, OUT_AT, readLines)
-      if (rawBytes === 0) continue
-      const piece = pool.take(rawBytes)
-      memory.copy(piece, 0, OUT_AT, OUT_AT + rawBytes)
-      pieces.push(piece)
-    }
-    return pieces
+  return {
+    undress: (wire) => {
+      if (wire.length < FEWEST_WIRE_BYTES) return plainly.undress(wire)
+      const pieces: Buffer[] = []
+      for (let at = 0; at < wire.length; at += MOST_WIRE_BYTES) {
+        const end = IN_AT + wire.copy(memory, IN_AT, at, at + MOST_WIRE_BYTES)
+        const start = IN_AT - undresser.moveCut(memory, IN_AT)
+        const rawBytes = undresser.undressPart({ wire: memory, start, end }, memory, places.address, readLines)
+        if (rawBytes > 0) pieces.push(places.give(rawBytes))
+      }
+      return pieces
+    },
+    takeBack: (raws) => {
+      places.takeBack(raws)
+      plainly.takeBack(raws)
+    },
   }
 }

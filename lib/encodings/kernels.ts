@@ -1,13 +1,13 @@
 /**
  * The inner loops of base64 and uuencode in WebAssembly, where the machine has it.
  *
- *     raw ─copy─▶ │ in ▒▒▒▒▒▒▒▒ │ out ▒▒▒▒▒▒▒▒▒▒▒ │ ─copy─▶ wire
- *                    one memory for the whole process
+ *     raw ─copy─▶ │ in ▒▒▒▒▒▒▒▒ │ out ▒▒▒▒▒ │ out ▒▒▒▒▒ │ … │ ─▶ wire: views of it
+ *                    a memory for each stream
  *
- * One memory is enough: whoever uses it copies in, calls and copies out within one call, and leaves nothing
- * there. It is made when it is first needed. Where it cannot be (a Node without WebAssembly, a processor without
- * SIMD, a limit on address space that leaves no room for the guards around the memory) there is none, and the
- * plain JavaScript does the same work, byte for byte, more slowly.
+ * What they give is handed on as it stands there (`kernel-places.ts`), so each stream has a memory to itself; it goes
+ * when the last of its views does. Where there can be none (a Node without WebAssembly, a processor without SIMD, a
+ * limit on address space that leaves no room for the guards around the memory) the plain JavaScript does the same work,
+ * byte for byte, more slowly.
  *
  * Source of the loops: kernels.wat, beside this file.
  */
@@ -42,19 +42,18 @@ interface WebAssemblyHere {
 
 type Exports = Omit<Kernels, 'memory'> & { readonly memory: { readonly buffer: ArrayBuffer } }
 
-let made: { readonly kernels: Kernels | undefined } | undefined
+type Module = InstanceType<WebAssemblyHere['Module']>
 
-/** @returns undefined where this machine has none */
-export const kernels = (): Kernels | undefined => {
-  made ??= { kernels: makeKernels() }
-  return made.kernels
-}
+/** Compiled once, when it is first needed. */
+let compiled: Module | undefined
 
-const makeKernels = (): Kernels | undefined => {
+/** Kernels with a memory of their own. @returns undefined where this machine has none */
+export const makeKernels = (): Kernels | undefined => {
   const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyHere }
   if (WebAssembly === undefined) return undefined
   try {
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(KERNELS_WASM, 'base64')))
+    compiled ??= new WebAssembly.Module(Buffer.from(KERNELS_WASM, 'base64'))
+    const instance = new WebAssembly.Instance(compiled)
     const { memory, ...functions } = instance.exports as Exports
     return { ...functions, memory: Buffer.from(memory.buffer) }
   } catch {

@@ -8,15 +8,15 @@
 ;; beside them, which also says what is wrong with it. When this is assembled (test/setup/assemble-kernels.mjs) the
 ;; functions at the top are inlined, and constants are held in registers.
 ;;
-;; Who calls gives addresses in the one memory, and keeps 16 bytes of room behind everything: vectors
+;; Who calls gives addresses in the memory, and keeps 16 bytes of room behind everything: vectors
 ;; are read and written whole, and what was written too much is written over by what comes next.
 ;;
 ;; Method: Wojciech Muła and Daniel Lemire, "Faster Base64 Encoding and Decoding using AVX2
 ;; Instructions" (2018), in the instructions that WebAssembly has. Rules: PROTOCOL.md, "Stream encodings".
 
 (module
-  ;; 3 MiB: the largest block raw, and dressed. Pages that are not used are not taken from the machine.
-  (memory (export "memory") 48 48)
+  ;; 4 MiB: the largest block raw, and dressed twice. Pages that are not used are not taken from the machine.
+  (memory (export "memory") 64 64)
 
   ;; Twelve raw bytes at the front of a vector -> sixteen sextets.
   ;;   a group as two words of 16 bits: b1 b0 | b2 b1, in which every sextet stands whole

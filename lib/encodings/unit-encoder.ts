@@ -38,6 +38,9 @@ const SHEET_RAW_BYTES = 65_536
 const unitsOfSheet = (unitBytes: number): number =>
   unitBytes > SHEET_RAW_BYTES ? 1 : Math.floor(SHEET_RAW_BYTES / unitBytes) + 1
 
+/** @returns raw bytes of the largest sheet that is ever asked for */
+export const mostRawBytesOfSheet = (unitBytes: number): number => unitsOfSheet(unitBytes) * unitBytes
+
 export class UnitEncoder implements Encoder {
   readonly givesViews = false
   readonly #dressing: Dressing

@@ -17,13 +17,12 @@ import type { Decoder } from './codec.ts'
 import {
   type Part,
   type ReadLines,
-  type Undress,
   type Undresser,
-  undressByKernel,
-  undressPlainly,
+  type Undressing,
+  undressingByKernel,
+  undressingPlainly,
 } from './kernel-undressing.ts'
 import type { Kernels } from './kernels.ts'
-import { PiecePool } from './piece-pool.ts'
 import { readGroups, readingTable } from './sextets.ts'
 import { corrupt, showBytes, truncated } from './stream-faults.ts'
 import {
@@ -53,8 +52,7 @@ export class UuencodeDecoder implements Decoder {
   #frame = 0 // the frame we are in, counted from 1; every error names it
   #bodyBytes = 0
   #bodyLeft = 0
-  readonly #undress: Undress
-  readonly #pool = new PiecePool()
+  readonly #undressing: Undressing
 
   /** @param blockBytes a longer frame than this many raw bytes need is refused */
   constructor(blockBytes: number, kernels?: Kernels) {
@@ -65,15 +63,14 @@ export class UuencodeDecoder implements Decoder {
       moveCut: (memory, at) => this.#moveCut(memory, at),
       undressPart: (...parameters) => this.#undressPart(...parameters),
     }
-    this.#undress =
-      kernels === undefined
-        ? undressPlainly(undresser, readFullLines, this.#pool)
-        : undressByKernel(kernels, kernels.readUuencodeLines, undresser, readFullLines, this.#pool)
+    const plainly = undressingPlainly(undresser, readFullLines)
+    this.#undressing =
+      kernels === undefined ? plainly : undressingByKernel(kernels, kernels.readUuencodeLines, undresser, plainly)
   }
 
   decode(wire: Buffer): Buffer[] {
     this.#mustBeOpen()
-    return this.#undress(wire)
+    return this.#undressing.undress(wire)
   }
 
   #moveCut(memory: Buffer, at: number): number {
@@ -123,7 +120,7 @@ export class UuencodeDecoder implements Decoder {
   }
 
   takeBack(raws: readonly Buffer[]): void {
-    this.#pool.takeBack(raws)
+    this.#undressing.takeBack(raws)
   }
 
   /** Bytes of the length or line that comes next. */
