@@ -15,6 +15,7 @@ export {
 export { RefusedEnds } from './refused-ends.ts'
 export { checkSafePath, showPath } from './safe-path.ts'
 export type { SpoolSettings } from './spool.ts'
+export { GatheredWrites } from './gathered-writes.ts'
 export { type ExtractOptions, extractTar } from './tar-extract.ts'
 export { TAR_LIMITS, type TarEvent, type TarMember, type TarMemberType, TarReader } from './tar-reader.ts'
 export type { ArchiveEntry, ArchiveMark, MetadataFound, PaddedMember, ReusedMemory, TarSummary } from './types.ts'

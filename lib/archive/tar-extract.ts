@@ -7,13 +7,14 @@
  * whoever unpacks. It returns when every file and directory is on the disk and the archive was proven whole. When it
  * throws, what was unpacked so far is still there, and is no backup: **the caller removes it.**
  *
- * Memory: one chunk. The source is not asked for more before the last chunk was written.
+ * Memory: one chunk, and two mebibytes that are gathered and written. The source is not asked for more while both wait.
  */
 
 import type { FileHandle } from 'node:fs/promises'
 
 import { BackupError } from '../errors/index.ts'
 import { type ArchiveFacts, ArchiveProof } from './archive-proof.ts'
+import { GatheredWrites } from './gathered-writes.ts'
 import { TargetDirectory } from './target-directory.ts'
 import { untilAborted } from './until-aborted.ts'
 
@@ -78,6 +79,8 @@ class Extraction {
   readonly #closing = new Set<Promise<void>>()
   #failure: unknown
   #current: { readonly path: string; readonly sizeBytes: number; readonly handle: FileHandle } | undefined
+  /** Of the current file: it is flushed before that ends. */
+  readonly #writes = new GatheredWrites((bytes) => this.#writeAll(bytes))
 
   constructor(target: TargetDirectory, onFile: ExtractOptions['onFile']) {
     this.#target = target
@@ -88,7 +91,11 @@ class Extraction {
     this.#current = { path, sizeBytes, handle: await this.#target.createFile(path, mode) }
   }
 
-  async write(bytes: Buffer): Promise<void> {
+  write(bytes: Buffer): Promise<void> {
+    return this.#writes.write(bytes)
+  }
+
+  async #writeAll(bytes: Buffer): Promise<void> {
     const file = this.#current
     if (file === undefined) throw new Error('bug: bytes outside a file')
     let written = 0
@@ -102,6 +109,7 @@ class Extraction {
   async end(): Promise<void> {
     const file = this.#current
     if (file === undefined) throw new Error('bug: the end of a file outside one')
+    await this.#writes.flush()
     this.#current = undefined
     const closing = this.#syncAndClose(file.path, file.handle).catch((error: unknown) => {
       this.#failure ??= error

@@ -19,6 +19,7 @@ import { createHash } from 'node:crypto'
 import { createDecoder, type EncodingName, FrameReader } from '../encodings/index.ts'
 import type { Packing } from '../engines/index.ts'
 import { BackupError } from '../errors/index.ts'
+import { SideDigest } from '../flow/index.ts'
 import { type CompleteBlock, type FailedBlock, type ProgressBlock, readEnd, readProgress } from '../protocol/index.ts'
 import { backupFailed } from './agent-answer.ts'
 import { GrowthLimit } from './growth-limit.ts'
@@ -48,7 +49,7 @@ export interface ArrivalOptions {
 
 export class Arrival {
   readonly #options: ArrivalOptions
-  readonly #sha256 = createHash('sha256')
+  readonly #sha256 = new SideDigest()
   #bytes = 0
   #digest: string | undefined
   #verdict: CompleteBlock | undefined
@@ -65,9 +66,9 @@ export class Arrival {
     return this.#verdict
   }
 
-  /** Of the archive, hexadecimal. Asked when nothing more comes. */
+  /** Of the archive, hexadecimal. Asked when `bytes` was read to its end. */
   get digest(): string {
-    this.#digest ??= this.#sha256.digest('hex')
+    if (this.#digest === undefined) throw new Error('bug: the digest of an archive before its end')
     return this.#digest
   }
 
@@ -89,14 +90,20 @@ export class Arrival {
   async *bytes(wire: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const { encoding, usesUp = false, maxBytes } = this.#options
     const limit = new SizeLimit(maxBytes, 'archive')
-    for await (const archive of this.#unpacked(
-      encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding, usesUp),
-    )) {
-      limit.take(archive.length)
-      this.#sha256.update(archive)
-      this.#bytes += archive.length
-      this.#options.onBytes(archive.length)
-      yield archive
+    try {
+      for await (const archive of this.#unpacked(
+        encoding === 'framed' ? this.#unframed(wire) : undressed(wire, encoding, usesUp),
+      )) {
+        limit.take(archive.length)
+        const room = this.#sha256.update(archive)
+        if (room !== undefined) await room
+        this.#bytes += archive.length
+        this.#options.onBytes(archive.length)
+        yield archive
+      }
+      this.#digest = await this.#sha256.finish()
+    } finally {
+      this.#sha256.close()
     }
     if (this.#verdict !== undefined) this.#compare(this.#verdict)
   }

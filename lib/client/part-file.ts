@@ -13,6 +13,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import { GatheredWrites } from '../archive/index.ts'
 import { BackupError } from '../errors/index.ts'
 
 /** The receiver's own: nobody else reads a backup. */
@@ -32,6 +33,7 @@ export class PartFile {
   readonly #handle: FileHandle
   readonly #identity: Stats
   readonly #replace: boolean
+  readonly #writes = new GatheredWrites((bytes) => this.#writeAll(bytes))
   #state: State = 'part'
 
   private constructor(path: string, partPath: string, handle: FileHandle, identity: Stats, replace: boolean) {
@@ -68,8 +70,16 @@ export class PartFile {
     }
   }
 
-  /** @throws BackupError `CLIENT_WRITE`, a full disk above all */
-  async write(bytes: Buffer): Promise<void> {
+  /**
+   * The bytes may still wait here when it has returned, copied, and what is wrong with them may be thrown by the next call.
+   *
+   * @throws BackupError `CLIENT_WRITE`, a full disk above all
+   */
+  write(bytes: Buffer): Promise<void> {
+    return this.#writes.write(bytes)
+  }
+
+  async #writeAll(bytes: Buffer): Promise<void> {
     try {
       for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten
     } catch (cause) {
@@ -80,6 +90,7 @@ export class PartFile {
   /** Makes the bytes durable, and checks that the file can be given its name. */
   async seal(): Promise<void> {
     try {
+      await this.#writes.flush()
       await this.#handle.sync()
       if (!(await this.#isAt(this.#partPath))) {
         throw new BackupError('CLIENT_TARGET', `${this.#partPath} was replaced by another run`, {

@@ -4,7 +4,7 @@
  * The only file of the client that calls `connect`. Nothing here reads or writes a byte.
  */
 
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 
 import { BackupError } from '../errors/index.ts'
 import { runsOutAfter } from './patience.ts'
@@ -22,6 +22,8 @@ export interface DialOptions {
   readonly signal: AbortSignal
   /** Keep our half open when the agent closes its own; off by default. */
   readonly keepHalfOpen?: boolean
+  /** Reads the socket in another way than Node does by itself; not over TLS. */
+  readonly onread?: OnReadOpts
 }
 
 /** A peer whose machine vanished is noticed by TCP itself, after this and the system's own probes. */
@@ -38,7 +40,7 @@ export const dial = async (options: DialOptions): Promise<Socket> => {
 
 /** @param secure what becomes of a connection before it is handed on */
 const open = (
-  { host, port, connectMs, signal, keepHalfOpen = false }: DialOptions,
+  { host, port, connectMs, signal, keepHalfOpen = false, onread }: DialOptions,
   secure: (raw: Socket, where: string) => Promise<Socket> = async (raw) => raw,
 ): Promise<Socket> =>
   new Promise((resolve, reject) => {
@@ -51,6 +53,7 @@ const open = (
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
       allowHalfOpen: keepHalfOpen,
+      ...(onread === undefined ? {} : { onread }),
     })
     const settle = (): void => {
       answered()

@@ -12,6 +12,7 @@
  */
 
 import { BackupError } from '../errors/index.ts'
+import { ReadPieces } from '../flow/index.ts'
 import { runsOutAfter } from './patience.ts'
 import { type DialOptions, dial, interrupted, isReadableOnTheWay, type Socket } from './request-connection.ts'
 
@@ -25,25 +26,41 @@ export interface LinkOptions extends DialOptions {
 /** What an agent says leaves it in one go; the largest block there may be takes a kilobyte a second then. */
 const MESSAGE_MS = 60_000
 
+/** Nobody here keeps what was read for long, so it costs nothing that its buffer is mostly empty. */
+const FULL_BYTES = 16 * 1024
+
+/** What is read is used up before more is asked for, but for what was read ahead. */
+const MAX_FREE_BUFFERS = 4
+
 /** An agent that was told the last word closes at once; one that does not is not waited for. */
 const FINISH_MS = 10_000
 
 const CUT_HINT = 'the agent resets the connection when a backup fails or the agent is stopped: its log says why'
 
+/** By ourselves, while somebody was still reading. */
+const CLOSED = new Error('the connection was closed')
+
 export class AgentLink {
   /** May be changed at any time; counts from the next `next`. */
   silenceMs: number
+  /**
+   * Whether whoever takes the chunks of `rest` has done with each of them when it asks for the next: then they are read
+   * into the same memory.
+   */
+  usesUp = false
   /** `host:port` of the agent, as it is called in messages. */
   readonly where: string
   readonly #socket: Socket
   readonly #signal: AbortSignal
   readonly #messageMs: number
   readonly #tls: LinkOptions['tls']
+  /** Undefined over TLS, which Node itself reads. */
+  readonly #pieces: ReadPieces | undefined
   readonly #chunks: AsyncIterator<Buffer>
   readonly #onAbort = (): void => this.#fail(interrupted(this.#signal))
   #failure: BackupError | undefined
 
-  private constructor(socket: Socket, options: LinkOptions) {
+  private constructor(socket: Socket, pieces: ReadPieces | undefined, options: LinkOptions) {
     const { host, port, tls, silenceMs, messageMs = MESSAGE_MS, signal } = options
     this.#socket = socket
     this.#signal = signal
@@ -51,15 +68,29 @@ export class AgentLink {
     this.where = `${host}:${port}`
     this.silenceMs = silenceMs
     this.#messageMs = messageMs
-    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-    socket.on('error', () => undefined) // whoever reads is told; a late one has nobody to be told
+    this.#pieces = pieces
+    this.#chunks = pieces ?? (socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>)
+    socket.on('error', (error) => pieces?.fail(error)) // whoever reads is told; a late one has nobody to be told
+    socket.on('end', () => pieces?.end())
+    socket.on('close', () => {
+      if (!socket.readableEnded) pieces?.fail(CLOSED)
+    })
     signal.addEventListener('abort', this.#onAbort)
     if (signal.aborted) this.#onAbort()
   }
 
   /** @throws BackupError `CLIENT_CONNECT`, `CLIENT_TLS_*`, or the reason of the signal */
   static async open(options: LinkOptions): Promise<AgentLink> {
-    return new AgentLink(await dial(options), options)
+    if (options.tls !== undefined) return new AgentLink(await dial(options), undefined, options)
+    let socket: Socket | undefined
+    const pieces = new ReadPieces({
+      fullBytes: FULL_BYTES,
+      maxFree: MAX_FREE_BUFFERS,
+      resume: () => socket?.resume(),
+      abandon: () => socket?.destroy(),
+    })
+    socket = await dial({ ...options, onread: pieces.onread })
+    return new AgentLink(socket, pieces, options)
   }
 
   /** Whether somebody between here and the agent could read what is sent. */
@@ -118,12 +149,15 @@ export class AgentLink {
   /** Everything that comes, to the end. @param first what was read already and belongs to it */
   async *rest(first: Buffer): AsyncGenerator<Buffer> {
     if (first.length > 0) yield first
-    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) yield chunk
+    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) {
+      yield chunk
+      if (this.usesUp) this.#pieces?.buffers.takeBack([chunk])
+    }
   }
 
   /** How many bytes have come that nobody has asked for. */
   get unreadBytes(): number {
-    return this.#socket.readableLength
+    return this.#pieces?.readyBytes ?? this.#socket.readableLength
   }
 
   /** Says the last words and closes our half. Errors are nobody's business any more: what counts is decided. */
@@ -149,6 +183,7 @@ export class AgentLink {
 
   #fail(reason: BackupError): void {
     this.#failure ??= reason
+    this.#pieces?.fail(this.#failure)
     this.#socket.destroy(this.#failure)
   }
 }

@@ -1,13 +1,11 @@
 /**
  * The standard output of a child that has much to say: read in large pieces, into buffers that may be given back.
  *
- *     child ─▶ socket ─▶ a buffer of 256 KiB ─┬▶ mostly full: handed on as it is
- *                                             └▶ mostly empty: copied out, and read into again at once
+ *     child ─▶ socket ─▶ flow/read-pieces
  *
- * What Node makes by itself for a child's output reads 64 KiB at a time through the machinery of its streams, and a
- * backup pays for every piece in each room that it passes. Here a piece is as large as what the socket holds, some
- * 200 KiB when the child is the faster one. A pair of sockets cannot be asked of Node, so one end connects to the other
- * in a directory that is ours alone; the name is gone before the child is there.
+ * A pipe would be read 64 KiB at a time. A socket gives as much as it holds, some 200 KiB when the child is the faster
+ * one. A pair of them cannot be asked of Node, so one end connects to the other in a directory that is ours alone; the
+ * name is gone before the child is there.
  *
  * Measured: `npm run bench -- --only whole-way`.
  */
@@ -17,16 +15,10 @@ import { once } from 'node:events'
 import { closeSync, constants, openSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-import { LentBuffers } from '../flow/index.ts'
+import { ReadPieces } from '../flow/index.ts'
 
-/** More than a socket holds (`net.core.wmem_default`, 208 KiB), so that one read takes all that is there. */
-const READ_BYTES = 256 * 1024
-
-/** Read ahead of who pulls, at most, and the read that passes the bound. */
-const AHEAD_BYTES = 256 * 1024
-
-/** A piece that fills less of its buffer is copied: it may be kept for long, and is counted by what is in it. */
-const FULL_BYTES = READ_BYTES / 2
+/** Half of what is read at a time: what waits in memory is counted by what is in it, and may be twice as much then. */
+const FULL_BYTES = 128 * 1024
 
 /**
  * Kept to be read into again: 16 MiB, as much as waits in the memory of a spill before it is full. While more is on its
@@ -85,36 +77,28 @@ const acceptedFrom = async (server: Server, output: ChildOutput): Promise<Socket
 /** For one reader, who asks for a piece when he has done with the one before. */
 export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   readonly #socket: Socket
+  readonly #pieces = new ReadPieces({
+    fullBytes: FULL_BYTES,
+    maxFree: MAX_FREE,
+    resume: () => this.#socket.resume(),
+    abandon: () => this.destroy(new Error('nobody reads it any more')),
+  })
   readonly connected: Promise<unknown>
   /** Never rejects: everybody who had it open has closed it and everything was taken, or it was destroyed. */
-  readonly closed: Promise<void>
-  #close: () => void = () => {}
-  /** What was read is to be given back to it, by whoever was the last to look at it. Never necessary. */
-  readonly buffers = new LentBuffers(READ_BYTES, MAX_FREE)
-  #buffer = this.buffers.take()
-  readonly #ready: Buffer[] = []
-  #readyBytes = 0
-  #bytesRead = 0
-  #hasEnded = false
-  #failure: { readonly error: unknown } | undefined
-  #wake: () => void = () => {}
+  readonly closed = this.#pieces.closed
+  /** As of `ReadPieces`. */
+  readonly buffers = this.#pieces.buffers
 
   constructor(path: string) {
-    this.closed = new Promise((resolve) => {
-      this.#close = resolve
-    })
-    this.#socket = connect({ path, onread: { buffer: () => this.#buffer, callback: (bytes) => this.#take(bytes) } })
+    this.#socket = connect({ path, onread: this.#pieces.onread })
     this.connected = once(this.#socket, 'connect')
     this.#socket.on('error', (error) => this.destroy(error))
-    this.#socket.on('end', () => {
-      this.#hasEnded = true
-      this.#settle()
-    })
+    this.#socket.on('end', () => this.#pieces.end())
   }
 
   /** Bytes that have come so far, read or not. */
   get bytesRead(): number {
-    return this.#bytesRead
+    return this.#pieces.bytesRead
   }
 
   get destroyed(): boolean {
@@ -124,62 +108,18 @@ export class ChildOutput implements AsyncIterableIterator<Buffer, undefined> {
   /** Drops what was not taken. Whoever reads it is told why. */
   destroy(error: unknown): void {
     this.#socket.destroy()
-    if (this.#failure !== undefined || this.#isOver) return
-    this.#failure = { error }
-    this.#ready.length = 0
-    this.#settle()
+    this.#pieces.fail(error)
   }
 
   next(): Promise<IteratorResult<Buffer, undefined>> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure.error as Error)
-    const piece = this.#ready.shift()
-    if (piece !== undefined) {
-      this.#readyBytes -= piece.length
-      if (this.#ready.length === 0) this.#socket.resume()
-      this.#settle()
-      return Promise.resolve({ done: false, value: piece })
-    }
-    if (this.#isOver) return Promise.resolve({ done: true, value: undefined })
-    return new Promise((resolve) => {
-      this.#wake = () => resolve(this.next())
-    })
+    return this.#pieces.next()
   }
 
   return(): Promise<IteratorResult<Buffer, undefined>> {
-    this.destroy(new Error('nobody reads it any more'))
-    return Promise.resolve({ done: true, value: undefined })
+    return this.#pieces.return()
   }
 
   [Symbol.asyncIterator](): this {
     return this
-  }
-
-  get #isOver(): boolean {
-    return this.#hasEnded && this.#ready.length === 0
-  }
-
-  /** @returns whether more may come at once */
-  #take(bytes: number): boolean {
-    if (this.#failure !== undefined) return false
-    let piece: Buffer
-    if (bytes < FULL_BYTES) {
-      piece = Buffer.from(this.#buffer.subarray(0, bytes))
-    } else {
-      piece = this.buffers.lend(this.#buffer, bytes)
-      this.#buffer = this.buffers.take()
-    }
-    this.#bytesRead += bytes
-    this.#readyBytes += bytes
-    this.#ready.push(piece)
-    this.#settle()
-    return this.#readyBytes < AHEAD_BYTES
-  }
-
-  /** After every change: tells who waits for it. */
-  #settle(): void {
-    const wake = this.#wake
-    this.#wake = () => {}
-    wake()
-    if (this.#failure !== undefined || this.#isOver) this.#close()
   }
 }

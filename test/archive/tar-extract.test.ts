@@ -146,7 +146,7 @@ describe('a whole backup', () => {
     expect(readdirSync('/proc/self/fd').length).toBe(before)
   })
 
-  test('is asked for only as fast as it is written', async () => {
+  test('is asked for no more than two mebibytes ahead of what is written', async () => {
     let given = 0
     const body = Buffer.alloc(64 * 1024)
     const written = () => (existsSync(join(target, 'big')) ? lstatSync(join(target, 'big')).size : 0)
@@ -163,7 +163,7 @@ describe('a whole backup', () => {
 
     await extractTar(source(), target)
 
-    expect(mostAhead).toBe(0)
+    expect(mostAhead).toBeLessThanOrEqual(2 * 1024 * 1024)
     expect(written()).toBe(given)
   })
 })
