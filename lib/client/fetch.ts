@@ -159,8 +159,7 @@ const run = async (options: FetchOptions & { readonly signal: AbortSignal }, sta
     state.msg = answer.get('msg') ?? ''
     state.stage = 'receiving'
     if (stream.encoding === 'framed') link.silenceMs = (options.silenceSeconds ?? FRAMED_SILENCE_SECONDS) * 1000
-    // What is compressed waits for its decompressor.
-    link.usesUp = sink.usesUp && packing === undefined
+    link.usesUp = sink.usesUp
     arrival = new Arrival({
       encoding: stream.encoding,
       packing,
