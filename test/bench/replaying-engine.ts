@@ -23,6 +23,8 @@ export interface Replayed {
 }
 
 export interface Stage {
+  /** In memory, for whatever else is to lie there. */
+  readonly directory: string
   readonly agent: AgentProcess
   /** To be started without arguments: it writes the stream to its standard output. */
   readonly program: string
@@ -82,6 +84,7 @@ export const replayingEngine = async ({ files, fileBytes, bytesPerSecond }: Repl
   const environment = { ...plainEnvironment(), PATH: path, TMPDIR: directory }
   const agent = await AgentProcess.start(['--engine', 'mariadb-backup', '--spool-dir', directory], { environment })
   return {
+    directory,
     agent,
     program: join(directory, 'bin', 'mariadb-backup'),
     contentBytes: files * fileBytes,
