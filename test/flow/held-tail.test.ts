@@ -6,17 +6,19 @@ const bytes = (text: string): Buffer => Buffer.from(text)
 const text = (buffers: readonly Buffer[]): string => Buffer.concat(buffers).toString()
 
 test.each([
-  ['one byte at a time', ['a', 'b', 'c', 'd', 'e', 'f', 'g']],
-  ['at once', ['abcdefg']],
-  ['in pieces', ['abc', '', 'defg']],
-])('keeps the newest bytes back that come %s', (_, pieces) => {
+  ['one byte at a time', ['a', 'b', 'c', 'd', 'e', 'f', 'g'], ['a', 'b', 'c', 'd'], 'efg'],
+  ['at once', ['abcdefg'], [], 'abcdefg'],
+  ['in pieces', ['abc', '', 'defg'], ['abc', ''], 'defg'],
+  ['in pieces that are larger than what is kept', ['abcd', 'efghi', 'jk', 'l'], ['abcd', 'efghi'], 'jkl'],
+  ['in pieces of which several leave at once', ['ab', 'cd', 'efgh'], ['ab', 'cd'], 'efgh'],
+])('keeps the newest bytes back that come %s, and cuts no piece', (_, pieces, left, kept) => {
   const tail = new HeldTail(3)
 
-  const left = pieces.map((piece) => text(tail.push(bytes(piece)))).join('')
+  const found = pieces.flatMap((piece) => tail.push(bytes(piece)).map(String))
 
-  expect(left).toBe('abcd')
-  expect(tail.heldBytes).toBe(3)
-  expect(text(tail.release())).toBe('efg')
+  expect(found).toEqual(left)
+  expect(tail.heldBytes).toBe(kept.length)
+  expect(text(tail.release())).toBe(kept)
   expect(tail.heldBytes).toBe(0)
 })
 
@@ -24,7 +26,8 @@ test('lets nothing go while there is no more than it keeps', () => {
   const tail = new HeldTail(10)
 
   expect(tail.push(bytes('abcdefghij'))).toEqual([])
-  expect(text(tail.push(bytes('k')))).toBe('a')
+  expect(tail.push(bytes('k'))).toEqual([])
+  expect(text(tail.push(bytes('lmnopqrst')))).toBe('abcdefghij')
 })
 
 test('a tail of nothing is a mistake', () => {
