@@ -72,8 +72,7 @@ export class TestedServer {
 
   /** Ends every session of the backup user, as an administrator would. */
   async killSessions(): Promise<void> {
-    const sessions = await this.server.query(`SELECT id FROM information_schema.processlist WHERE user = '${USER}'`)
-    for (const [id] of sessions) await this.server.query(`KILL ${id}`)
+    await this.server.query(`KILL USER ${USER}`) // by their numbers one that has just gone would be an error
   }
 
   /** Bytes of redo log that the server has ever written. */
