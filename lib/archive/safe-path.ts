@@ -35,6 +35,9 @@ const MAX_USUAL_LENGTH = 2 * MAX_COMPONENTS - 1
 const REPLACEMENT = '\ufffd'
 const LONE_SURROGATE = /\p{Surrogate}/u
 
+/** Whether a name is a plain relative path at first sight; it is ASCII then. Of others `checkSafePath` knows. */
+export const isUsualPath = (path: string): boolean => path.length <= MAX_USUAL_LENGTH && USUAL.test(path)
+
 /**
  * Refuses a name that is not a plain relative path.
  *
@@ -46,7 +49,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u
  * @throws BackupError `ARCHIVE_PATH_UNSAFE`, its message showing the name with odd characters escaped
  */
 export const checkSafePath = (path: string): string => {
-  if (path.length <= MAX_USUAL_LENGTH && USUAL.test(path)) return path
+  if (isUsualPath(path)) return path
   const plain = path.startsWith('./') ? path.slice(2) : path
   const reason = whyUnsafe(plain)
   if (reason !== undefined) {

@@ -20,7 +20,7 @@ import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
-import { checkSafePath, showPath } from './safe-path.ts'
+import { checkSafePath, isUsualPath, showPath } from './safe-path.ts'
 
 /** What a stretch of the stream means for one file. `bytes` is a view of the chunk that was pushed. */
 export type XbEvent =
@@ -276,6 +276,9 @@ export class XbstreamReader {
 
   /** The name as it may be used; of a chunk that is skipped, as it stands there. */
   #decode(part: Buffer, at: number, pathBytes: number): string {
+    // Nearly all names are ASCII, whatever encoding they are read in.
+    const usual = part.toString('latin1', at, at + pathBytes)
+    if (isUsualPath(usual)) return this.#skipped ? usual : this.#remember(usual, part, at, pathBytes)
     if (!isUtf8(part.subarray(at, at + pathBytes))) {
       this.#state = 'broken'
       const path = showPath(part.toString('latin1', at, at + pathBytes))
@@ -284,13 +287,17 @@ export class XbstreamReader {
     const path = part.toString('utf8', at, at + pathBytes)
     if (this.#skipped) return path
     try {
-      this.#knownPath = checkSafePath(path)
+      return this.#remember(checkSafePath(path), part, at, pathBytes)
     } catch (error) {
       this.#state = 'broken'
       throw error
     }
+  }
+
+  #remember(path: string, part: Buffer, at: number, pathBytes: number): string {
+    this.#knownPath = path
     this.#knownLength = part.copy(this.#knownBytes, 0, at, at + pathBytes)
-    return this.#knownPath
+    return path
   }
 
   #readLengths(part: Buffer, at: number): void {
