@@ -212,6 +212,23 @@ describe('a stream that is never quiet', () => {
     expect(left).toEqual([[], [], ['abcdefgh']])
   })
 
+  test('passes on what trickles, and spends nothing of the reserve for it', async () => {
+    const { clock, source, out, spent, settle } = running({ quietMs: 8000 })
+    source.give('abcdefgh')
+    await settle()
+    const left: string[] = []
+
+    for (const letter of 'ijkl') {
+      clock.pass(1000)
+      source.give(letter)
+      await settle()
+      left.push(out.join(''))
+    }
+
+    expect(left).toEqual(['abc', 'abcd', 'abcde', 'abcdef'])
+    expect(spent).toEqual([])
+  })
+
   test('sends nothing of the reserve after the source has failed', async () => {
     const { source, out, ended, settle } = running()
     source.give('abcdef')
