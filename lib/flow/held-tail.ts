@@ -2,7 +2,7 @@
  * Keeps the newest bytes of a stream back, always, until somebody says that they may go.
  *
  *     ── left ──────────────────┤ piece │ piece │ piece │
- *                                       └─ tail: held ─┘
+ *                                  └─ at least held ─┘
  *
  * For a compressed stream, which has but one end: whatever lacks its last bytes is
  * refused by the program that decompresses it, wherever it was cut. Pure.
@@ -23,7 +23,10 @@ export class HeldTail {
     return this.#heldBytes
   }
 
-  /** @returns what may leave now, in order, as it came: pieces are not cut, so up to one more is held */
+  /**
+   * @returns what may leave now, in order: whole pieces where there are any, a part of one otherwise, so that something
+   *   leaves for whatever comes
+   */
   push(bytes: Buffer): Buffer[] {
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
@@ -33,7 +36,12 @@ export class HeldTail {
       this.#heldBytes -= length
       count += 1
     }
-    return this.#held.splice(0, count)
+    const spareBytes = this.#heldBytes - this.#keepBytes
+    if (count > 0 || spareBytes <= 0) return this.#held.splice(0, count)
+    const oldest = this.#held[0] as Buffer // longer than what is spare
+    this.#held[0] = oldest.subarray(spareBytes)
+    this.#heldBytes -= spareBytes
+    return [oldest.subarray(0, spareBytes)]
   }
 
   /** Lets go of everything. For the pipeline alone, and only after a verdict of complete. */

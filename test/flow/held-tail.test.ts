@@ -7,11 +7,11 @@ const text = (buffers: readonly Buffer[]): string => Buffer.concat(buffers).toSt
 
 test.each([
   ['one byte at a time', ['a', 'b', 'c', 'd', 'e', 'f', 'g'], ['a', 'b', 'c', 'd'], 'efg'],
-  ['at once', ['abcdefg'], [], 'abcdefg'],
+  ['at once', ['abcdefg'], ['abcd'], 'efg'],
   ['in pieces', ['abc', '', 'defg'], ['abc', ''], 'defg'],
-  ['in pieces that are larger than what is kept', ['abcd', 'efghi', 'jk', 'l'], ['abcd', 'efghi'], 'jkl'],
-  ['in pieces of which several leave at once', ['ab', 'cd', 'efgh'], ['ab', 'cd'], 'efgh'],
-])('keeps the newest bytes back that come %s, and cuts no piece', (_, pieces, left, kept) => {
+  ['in pieces of which several leave at once', ['ab', 'cd', 'efgh'], ['a', 'b', 'cd'], 'efgh'],
+  ['in pieces of which one is whole only later', ['abc', 'defgh', 'jk', 'l'], ['abc', 'defg', 'h'], 'jkl'],
+])('keeps the newest bytes back that come %s', (_, pieces, left, kept) => {
   const tail = new HeldTail(3)
 
   const found = pieces.flatMap((piece) => tail.push(bytes(piece)).map(String))
@@ -26,8 +26,15 @@ test('lets nothing go while there is no more than it keeps', () => {
   const tail = new HeldTail(10)
 
   expect(tail.push(bytes('abcdefghij'))).toEqual([])
-  expect(tail.push(bytes('k'))).toEqual([])
-  expect(text(tail.push(bytes('lmnopqrst')))).toBe('abcdefghij')
+  expect(text(tail.push(bytes('k')))).toBe('a')
+})
+
+test('lets something go for every byte of what trickles, behind a large piece too', () => {
+  const tail = new HeldTail(3)
+  tail.push(bytes('abc'))
+  tail.push(bytes('defghijk'))
+
+  expect(['l', 'm', 'n'].map((byte) => text(tail.push(bytes(byte))).length > 0)).toEqual([true, true, true])
 })
 
 test('a tail of nothing is a mistake', () => {
