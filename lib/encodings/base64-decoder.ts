@@ -49,7 +49,7 @@ export class Base64Decoder implements Decoder {
     }
     const plainly = undressingPlainly(undresser, readFullLines)
     this.#undressing =
-      kernels === undefined ? plainly : undressingByKernel(kernels, kernels.readBase64Lines, undresser, plainly)
+      kernels === undefined ? plainly : undressingByKernel(kernels, (own) => own.readBase64Lines, undresser, plainly)
   }
 
   decode(wire: Buffer): Buffer[] {

@@ -9,7 +9,7 @@ import { checkBlockBytes, DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES } from './block-b
 import type { CodecOptions, Decoder, Encoder } from './codec.ts'
 import type { EncodingName } from './encoding-names.ts'
 import { base64KernelDressing, uuencodeKernelDressing } from './kernel-dressing.ts'
-import { type Kernels, makeKernels } from './kernels.ts'
+import { type Kernels, sharedKernels } from './kernels.ts'
 import { OctetDecoder, OctetEncoder } from './octet.ts'
 import { type Dressing, UnitEncoder } from './unit-encoder.ts'
 import { UuencodeDecoder } from './uuencode-decoder.ts'
@@ -48,7 +48,7 @@ export const createDecoder = (name: EncodingName, options: CodecOptions = {}): D
   }
 }
 
-const kernelsFor = ({ plain }: CodecOptions): Kernels | undefined => (plain === true ? undefined : makeKernels())
+const kernelsFor = ({ plain }: CodecOptions): Kernels | undefined => (plain === true ? undefined : sharedKernels())
 
 const dressingOfUuencode = (blockBytes: number, fast: Kernels | undefined): Dressing =>
   fast === undefined ? uuencodeDressing(blockBytes) : uuencodeKernelDressing(fast, frameRawBytes(blockBytes))

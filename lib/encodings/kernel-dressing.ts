@@ -8,23 +8,23 @@
 
 import { LINE_RAW_BYTES, LINE_WIRE_BYTES } from './base64-line.ts'
 import { KernelPlaces } from './kernel-places.ts'
-import { IN_AT, type Kernels } from './kernels.ts'
+import { IN_AT, type Kernels, OwnKernels } from './kernels.ts'
 import { type Dressing, mostRawBytesOfSheet, type Sheet } from './unit-encoder.ts'
 import { PREFIX_BYTES, uuencodedBytes } from './uuencode-frame.ts'
 
 /** Dresses so many raw bytes, which lie at `IN_AT`, to an address. Returns how many bytes they have become. */
-type Dress = (rawBytes: number, wire: number) => number
+type Dress = (kernels: Kernels, rawBytes: number, wire: number) => number
 
 /** @param plain for the last line of a stream, which is padded */
-export const base64KernelDressing = (kernels: Kernels, plain: Dressing): Dressing => {
-  const dress: Dress = (rawBytes, wire) => {
+export const base64KernelDressing = (shared: Kernels, plain: Dressing): Dressing => {
+  const dress: Dress = (kernels, rawBytes, wire) => {
     const lines = rawBytes / LINE_RAW_BYTES
     kernels.writeBase64Lines(IN_AT, lines, wire)
     return lines * LINE_WIRE_BYTES
   }
   const { unitBytes } = plain
   const mostBytes = (mostRawBytesOfSheet(unitBytes) / LINE_RAW_BYTES) * LINE_WIRE_BYTES
-  const whole = new KernelDressing(kernels, unitBytes, mostBytes, dress)
+  const whole = new KernelDressing(shared, unitBytes, mostBytes, dress)
   return {
     unitBytes,
     newSheet: (rawBytes) => (rawBytes % unitBytes === 0 ? whole : plain).newSheet(rawBytes),
@@ -33,54 +33,59 @@ export const base64KernelDressing = (kernels: Kernels, plain: Dressing): Dressin
 }
 
 /** @param unitBytes raw bytes in a frame */
-export const uuencodeKernelDressing = (kernels: Kernels, unitBytes: number): Dressing => {
+export const uuencodeKernelDressing = (shared: Kernels, unitBytes: number): Dressing => {
   const frames = mostRawBytesOfSheet(unitBytes) / unitBytes
   const mostBytes = frames * (PREFIX_BYTES + uuencodedBytes(unitBytes))
-  const dress: Dress = (rawBytes, wire) => kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, wire)
-  return new KernelDressing(kernels, unitBytes, mostBytes, dress)
+  const dress: Dress = (kernels, rawBytes, wire) => kernels.writeUuencodeFrames(IN_AT, rawBytes, unitBytes, wire)
+  return new KernelDressing(shared, unitBytes, mostBytes, dress)
+}
+
+interface Workplace {
+  readonly kernels: Kernels
+  readonly places: KernelPlaces
 }
 
 class KernelDressing implements Dressing {
   readonly unitBytes: number
-  readonly #memory: Buffer
   readonly #dress: Dress
-  readonly #places: KernelPlaces
+  readonly #workplaces: OwnKernels<Workplace>
 
   /** @param mostBytes of the largest sheet when it is dressed */
-  constructor(kernels: Kernels, unitBytes: number, mostBytes: number, dress: Dress) {
-    this.#memory = kernels.memory
+  constructor(shared: Kernels, unitBytes: number, mostBytes: number, dress: Dress) {
     this.unitBytes = unitBytes
     this.#dress = dress
-    this.#places = new KernelPlaces(kernels, mostBytes)
+    this.#workplaces = new OwnKernels(shared, (kernels, isShared) => ({
+      kernels,
+      places: new KernelPlaces(kernels, mostBytes, isShared),
+    }))
   }
 
-  newSheet(): Sheet {
-    return new KernelSheet(this.#memory, this.#dress, this.#places)
+  newSheet(rawBytes: number): Sheet {
+    return new KernelSheet(this.#workplaces.for(rawBytes), this.#dress)
   }
 
   takeBack(wires: readonly Buffer[]): void {
-    this.#places.takeBack(wires)
+    this.#workplaces.current.places.takeBack(wires)
   }
 }
 
 /** To be filled and finished before another one is begun: they are gathered in the same memory. */
 class KernelSheet implements Sheet {
-  readonly #memory: Buffer
+  readonly #workplace: Workplace
   readonly #dress: Dress
-  readonly #places: KernelPlaces
   #rawBytes = 0
 
-  constructor(memory: Buffer, dress: Dress, places: KernelPlaces) {
-    this.#memory = memory
+  constructor(workplace: Workplace, dress: Dress) {
+    this.#workplace = workplace
     this.#dress = dress
-    this.#places = places
   }
 
   add(raw: Buffer, start: number, end: number): void {
-    this.#rawBytes += raw.copy(this.#memory, IN_AT + this.#rawBytes, start, end)
+    this.#rawBytes += raw.copy(this.#workplace.kernels.memory, IN_AT + this.#rawBytes, start, end)
   }
 
   finish(): Buffer {
-    return this.#places.give(this.#dress(this.#rawBytes, this.#places.address))
+    const { kernels, places } = this.#workplace
+    return places.give(this.#dress(kernels, this.#rawBytes, places.address))
   }
 }

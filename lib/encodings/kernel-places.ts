@@ -5,7 +5,7 @@
  *              └▶ when all are lent: copied out
  *
  * The place that came back last is written next, because it is in the processor's cache. Nobody has to give anything
- * back: what does not come keeps its place for as long as the stream lasts, and the memory is this stream's alone.
+ * back: what does not come keeps its place for as long as the stream lasts, and the memory is this stream's alone: see `OwnKernels`.
  */
 
 import { type Kernels, OUT_AT } from './kernels.ts'
@@ -24,10 +24,14 @@ export class KernelPlaces {
   /** Of each place, how much of it is out: a part of that alone must not come back, because somebody may have the rest. */
   readonly #outBytes: number[] = []
 
-  /** @param mostBytes that are ever written to one place */
-  constructor({ memory }: Kernels, mostBytes: number) {
+  /**
+   * @param mostBytes that are ever written to one place
+   * @param isShared others use the memory too: nothing in it is lent
+   */
+  constructor({ memory }: Kernels, mostBytes: number, isShared: boolean) {
     this.#memory = memory
     this.#placeBytes = Math.ceil((mostBytes + ROOM_BEHIND_BYTES) / PAGE_BYTES) * PAGE_BYTES
+    if (isShared) return
     for (let at = OUT_AT + this.#placeBytes; at + this.#placeBytes <= memory.length; at += this.#placeBytes) {
       this.#free.unshift(at)
     }

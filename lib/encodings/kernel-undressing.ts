@@ -8,7 +8,7 @@
  */
 
 import { KernelPlaces } from './kernel-places.ts'
-import { IN_AT, type Kernels } from './kernels.ts'
+import { IN_AT, type Kernels, OwnKernels } from './kernels.ts'
 import { PiecePool } from './piece-pool.ts'
 
 /**
@@ -69,21 +69,25 @@ export const undressingPlainly = (undresser: Undresser, readLines: ReadLines): U
 }
 
 /**
- * @param readKernel reads lines that lie at one address to another one, as `ReadLines` does
+ * @param readerOf what of kernels reads lines that lie at one address to another one, as `ReadLines` does
  * @param plainly for what is too short
  */
 export const undressingByKernel = (
-  kernels: Kernels,
-  readKernel: Kernels['readBase64Lines'],
+  shared: Kernels,
+  readerOf: (kernels: Kernels) => Kernels['readBase64Lines'],
   undresser: Undresser,
   plainly: Undressing,
 ): Undressing => {
-  const { memory } = kernels
-  const places = new KernelPlaces(kernels, undresser.mostRawBytes(CUT_BYTES + MOST_WIRE_BYTES))
-  const readLines: ReadLines = (_, start, lines, __, rawStart) => readKernel(start, lines, rawStart)
+  const mostBytes = undresser.mostRawBytes(CUT_BYTES + MOST_WIRE_BYTES)
+  const workplaces = new OwnKernels(shared, (kernels, isShared) => {
+    const read = readerOf(kernels)
+    const readLines: ReadLines = (_, start, lines, __, rawStart) => read(start, lines, rawStart)
+    return { memory: kernels.memory, places: new KernelPlaces(kernels, mostBytes, isShared), readLines }
+  })
   return {
     undress: (wire) => {
       if (wire.length < FEWEST_WIRE_BYTES) return plainly.undress(wire)
+      const { memory, places, readLines } = workplaces.for(wire.length)
       const pieces: Buffer[] = []
       for (let at = 0; at < wire.length; at += MOST_WIRE_BYTES) {
         const end = IN_AT + wire.copy(memory, IN_AT, at, at + MOST_WIRE_BYTES)
@@ -94,7 +98,7 @@ export const undressingByKernel = (
       return pieces
     },
     takeBack: (raws) => {
-      places.takeBack(raws)
+      workplaces.current.places.takeBack(raws)
       plainly.takeBack(raws)
     },
   }

@@ -2,10 +2,11 @@
  * The inner loops of base64 and uuencode in WebAssembly, where the machine has it.
  *
  *     raw ─copy─▶ │ in ▒▒▒▒▒▒▒▒ │ out ▒▒▒▒▒ │ out ▒▒▒▒▒ │ … │ ─▶ wire: views of it
- *                    a memory for each stream
+ *                    a memory for each long stream, one for all that are short
  *
- * What they give is handed on as it stands there (`kernel-places.ts`), so each stream has a memory to itself; it goes
- * when the last of its views does. Where there can be none (a Node without WebAssembly, a processor without SIMD, a
+ * What they give is handed on as it stands there (`kernel-places.ts`), so a stream has a memory to itself; it goes when
+ * the last of its views does. To make one takes as long as to dress a megabyte: a stream begins with the memory of all,
+ * and what it gives is copied out of there. Where there can be none (a Node without WebAssembly, a processor without SIMD, a
  * limit on address space that leaves no room for the guards around the memory) the plain JavaScript does the same work,
  * byte for byte, more slowly.
  *
@@ -47,8 +48,47 @@ type Module = InstanceType<WebAssemblyHere['Module']>
 /** Compiled once, when it is first needed. */
 let compiled: Module | undefined
 
+let common: { readonly kernels: Kernels | undefined } | undefined
+
+/** Kernels that everybody uses, one call at a time. @returns undefined where this machine has none */
+export const sharedKernels = (): Kernels | undefined => {
+  common ??= { kernels: makeKernels() }
+  return common.kernels
+}
+
+/** A stream of so many raw bytes is worth a memory of its own. */
+const OWN_FROM_BYTES = 256 * 1024
+
+/** Which kernels a stream uses: those of all at first, then its own. */
+export class OwnKernels<Use> {
+  readonly #use: (kernels: Kernels, isShared: boolean) => Use
+  #current: Use
+  #bytes = 0
+  #isDecided = false
+
+  /** @param use what is made of kernels, to be used */
+  constructor(shared: Kernels, use: (kernels: Kernels, isShared: boolean) => Use) {
+    this.#use = use
+    this.#current = use(shared, true)
+  }
+
+  get current(): Use {
+    return this.#current
+  }
+
+  /** For so many bytes that come now. */
+  for(bytes: number): Use {
+    this.#bytes += bytes
+    if (this.#isDecided || this.#bytes < OWN_FROM_BYTES) return this.#current
+    this.#isDecided = true
+    const own = makeKernels()
+    if (own !== undefined) this.#current = this.#use(own, false)
+    return this.#current
+  }
+}
+
 /** Kernels with a memory of their own. @returns undefined where this machine has none */
-export const makeKernels = (): Kernels | undefined => {
+const makeKernels = (): Kernels | undefined => {
   const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyHere }
   if (WebAssembly === undefined) return undefined
   try {

@@ -65,7 +65,7 @@ export class UuencodeDecoder implements Decoder {
     }
     const plainly = undressingPlainly(undresser, readFullLines)
     this.#undressing =
-      kernels === undefined ? plainly : undressingByKernel(kernels, kernels.readUuencodeLines, undresser, plainly)
+      kernels === undefined ? plainly : undressingByKernel(kernels, (own) => own.readUuencodeLines, undresser, plainly)
   }
 
   decode(wire: Buffer): Buffer[] {

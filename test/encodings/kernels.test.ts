@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { createDecoder, createEncoder, type EncodingName } from '../../lib/encodings/index.ts'
-import { makeKernels } from '../../lib/encodings/kernels.ts'
+import { sharedKernels } from '../../lib/encodings/kernels.ts'
 import { mustRun } from '../rig/run-program.ts'
 import { cutAt, encodeAll, outcomeOf } from './streams.ts'
 
@@ -24,7 +24,7 @@ const noise = (bytes: number): Buffer => {
 const addressOf = (piece: Buffer | undefined): unknown => [piece?.buffer, piece?.byteOffset]
 
 test('this machine has kernels, so the tests of the encodings are tests of them', () => {
-  expect(makeKernels()).toBeDefined()
+  expect(sharedKernels()).toBeDefined()
 })
 
 describe.each(NAMES)('%s by the kernels', (name) => {
@@ -111,8 +111,17 @@ describe.each(NAMES)('%s by the kernels', (name) => {
     )
   })
 
-  test('writes into a buffer that came back, and into no other', () => {
+  /** One that has gone on for so long that it has a memory of its own. */
+  const longEncoder = () => {
     const encoder = createEncoder(name)
+    for (let time = 0; time < 6; time += 1) {
+      encoder.takeBack(encoder.encode(noise(10_240 * 6)).map(({ wire }) => wire))
+    }
+    return encoder
+  }
+
+  test('writes into a buffer that came back, and into no other', () => {
+    const encoder = longEncoder()
     const raw = noise(10_240 * 5)
 
     const [first] = encoder.encode(raw)
@@ -125,7 +134,7 @@ describe.each(NAMES)('%s by the kernels', (name) => {
   })
 
   test('leaves a buffer alone of which only a part came back', () => {
-    const encoder = createEncoder(name)
+    const encoder = longEncoder()
     const raw = noise(10_240 * 5)
     const [first] = encoder.encode(raw)
     const wire = first?.wire ?? Buffer.alloc(0)
@@ -139,7 +148,7 @@ describe.each(NAMES)('%s by the kernels', (name) => {
   })
 
   test('gives a buffer out once, however often it came back', () => {
-    const encoder = createEncoder(name)
+    const encoder = longEncoder()
     const raw = noise(10_240 * 5)
     const [first] = encoder.encode(raw)
 
@@ -165,7 +174,7 @@ describe.each(NAMES)('%s by the kernels', (name) => {
   )
 
   test('has its memory to itself', () => {
-    const [one, other] = [createEncoder(name), createEncoder(name)]
+    const [one, other] = [longEncoder(), longEncoder()]
     const raw = noise(10_240 * 5)
     const [first] = one.encode(raw)
     const before = Buffer.from(first?.wire ?? '')
@@ -221,7 +230,8 @@ describe.each([...NAMES.map(([name]) => [name, false] as const), ...NAMES.map(([
       const decoder = createDecoder(name, { plain })
 
       const places = new Map<unknown, Set<number>>()
-      for (let at = 0; at < wire.length; at += 50_000) {
+      for (let at = 0; at < 300_000; at += 50_000) decoder.decode(wire.subarray(at, at + 50_000)) // a long stream
+      for (let at = 300_000; at < wire.length; at += 50_000) {
         for (const piece of decoder.decode(wire.subarray(at, at + 50_000))) {
           places.set(piece.buffer, (places.get(piece.buffer) ?? new Set()).add(piece.byteOffset))
           decoder.takeBack([piece])
@@ -238,7 +248,7 @@ describe('where there can be no kernels', () => {
   const WITHIN = new URL('../../lib/encodings/kernels.js', import.meta.url).href
   const SCRIPT = `
     const { createEncoder, createDecoder } = await import('${DOOR}')
-    const { makeKernels } = await import('${WITHIN}')
+    const { sharedKernels } = await import('${WITHIN}')
     const raw = Buffer.alloc(100_003, 'some bytes')
     const made = ['uuencode', 'base64'].map((name) => {
       const encoder = createEncoder(name)
@@ -247,7 +257,7 @@ describe('where there can be no kernels', () => {
       const back = Buffer.concat([...decoder.decode(wire), ...decoder.end()])
       return wire.length + ' ' + back.equals(raw)
     })
-    console.log((makeKernels() === undefined ? 'none' : 'kernels') + ' ' + made.join(' '))`
+    console.log((sharedKernels() === undefined ? 'none' : 'kernels') + ' ' + made.join(' '))`
   const node = ['--input-type=module', '-e', SCRIPT]
   const sizes = (name: EncodingName): number => encodeAll(createEncoder(name), [Buffer.alloc(100_003)]).length
 

@@ -13,7 +13,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { createDecoder, createEncoder } from '../../../lib/encodings/index.ts'
-import { IN_AT, makeKernels, OUT_AT } from '../../../lib/encodings/kernels.ts'
+import { IN_AT, sharedKernels, OUT_AT } from '../../../lib/encodings/kernels.ts'
 import { mustRun } from '../../rig/run-program.ts'
 import { makeMemoryDirectory } from '../memory-directory.ts'
 import { perlSeconds } from '../perl.ts'
@@ -94,7 +94,7 @@ const decode = ({ name, raw, wire, passes }: Work, pieceBytes: number, plain = f
 
 /** The kernel by itself, on as many lines as stay in the processor's first cache; nothing is copied. */
 const kernelAlone = ({ name, raw, wire, passes }: Work, way: 'encode' | 'decode'): Contestant[] => {
-  const fast = makeKernels()
+  const fast = sharedKernels()
   if (fast === undefined) return []
   const { rawBytes, wireBytes, write, read } =
     name === 'base64'
