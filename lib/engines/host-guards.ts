@@ -2,6 +2,7 @@
  * The two programs of the host that stand around a backup program: `setpriv` and `flock`, both of util-linux.
  *
  *     setpriv --pdeathsig KILL --     the kernel kills the program when we die
+ *     sh -c … sh OUR-PID              and if we had died before that was said, it does not begin
  *     flock -n -E 75 -F -- LOCK       one program per lock; -F: by exec, so the lock is the program's own
  *     mariadb-backup …
  *
@@ -43,10 +44,17 @@ export const guardWords = (lock: string | undefined): string[] => {
   const setpriv = findHostProgram('setpriv')
   const flock = lock === undefined ? undefined : findHostProgram('flock')
   return [
-    ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']),
+    ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--', ...unlessOrphaned()]),
     // After LOCK comes the program: a `--` there would be taken for its name.
     ...(flock === undefined || lock === undefined ? [] : [flock, '-n', '-E', `${LOCK_HELD_EXIT}`, '-F', '--', lock]),
   ]
+}
+
+/** Who was killed before `setpriv` had asked for the signal never causes one. Source: prctl(2), PR_SET_PDEATHSIG. */
+const unlessOrphaned = (): string[] => {
+  const shell = findHostProgram('sh')
+  if (shell === undefined) return []
+  return [shell, '-c', '[ "$PPID" = "$1" ] && shift && unset PWD OLDPWD && exec "$@"', 'sh', `${process.pid}`]
 }
 
 /** Absolute path of a program of the host; undefined where there is none. */

@@ -262,7 +262,7 @@ describe.each([
     })
 
     test.each([
-      ['no program of that name', { program: '/nonexistent/program' }, /cannot be started|setpriv/],
+      ['no program of that name', { program: '/nonexistent/program' }, /cannot be started|setpriv|sh: .*not found/],
       ['no such working directory', { workingDirectory: '/nonexistent' }, /cannot be started/],
     ])('that cannot be started is refused or fails at once: %s', async (_, order, words) => {
       const said: string[] = []

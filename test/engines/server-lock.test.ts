@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from '@jest/globals'
 
+import { mustRun } from '../rig/run-program.ts'
 import { guardWords, LOCK_HELD_EXIT } from '../../lib/engines/host-guards.ts'
 import { hostGuards } from '../../lib/engines/index.ts'
 import { findLockHolder, findServerLock } from '../../lib/engines/server-lock.ts'
@@ -22,8 +23,10 @@ describe('what stands around a backup program', () => {
   })
 
   test('is a lock only where one is asked for', () => {
-    expect(guardWords(undefined)).toEqual(['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'])
-    expect(guardWords('/srv/database').slice(4)).toEqual([
+    const words = guardWords(undefined)
+    expect(words.slice(0, 4)).toEqual(['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'])
+    expect(words).not.toContain('/usr/bin/flock')
+    expect(guardWords('/srv/database').slice(words.length)).toEqual([
       '/usr/bin/flock',
       '-n',
       '-E',
@@ -32,6 +35,22 @@ describe('what stands around a backup program', () => {
       '--',
       '/srv/database',
     ])
+  })
+})
+
+describe('a program whose starter', () => {
+  const [program = '', ...words] = [...guardWords(undefined), '/bin/echo', 'it', 'runs']
+
+  test('is alive begins', async () => {
+    const { stdout } = await mustRun(program, words)
+
+    expect(stdout.toString()).toBe('it runs\n')
+  })
+
+  test('was gone before the kernel could be asked to tell does not begin', async () => {
+    const { stdout } = await mustRun('sh', ['-c', '"$@"; echo "ended with $?"', 'sh', program, ...words]) // not we are its parent
+
+    expect(stdout.toString()).toBe('ended with 1\n')
   })
 })
 
