@@ -4,6 +4,7 @@ export { commentHeader, encodeMark, parseMark } from './archive-mark.ts'
 export { type ArchiveFacts, ArchiveProof } from './archive-proof.ts'
 export { checkedXbstream, type CheckedXbstreamOptions } from './checked-xbstream.ts'
 export { filesToTar, type FilesToTarOptions } from './files-to-tar.ts'
+export { GatheredWrites } from './gathered-writes.ts'
 export {
   type Checkpoints,
   type Coordinates,
@@ -15,7 +16,6 @@ export {
 export { RefusedEnds } from './refused-ends.ts'
 export { checkSafePath, showPath } from './safe-path.ts'
 export type { SpoolSettings } from './spool.ts'
-export { GatheredWrites } from './gathered-writes.ts'
 export { type ExtractOptions, extractTar } from './tar-extract.ts'
 export { TAR_LIMITS, type TarEvent, type TarMember, type TarMemberType, TarReader } from './tar-reader.ts'
 export type { ArchiveEntry, ArchiveMark, MetadataFound, PaddedMember, ReusedMemory, TarSummary } from './types.ts'

@@ -5,7 +5,8 @@
  *              └▶ when all are lent: copied out
  *
  * The place that came back last is written next, because it is in the processor's cache. Nobody has to give anything
- * back: what does not come keeps its place for as long as the stream lasts, and the memory is this stream's alone: see `OwnKernels`.
+ * back: what does not come keeps its place for as long as the stream lasts. Only where the memory is one stream's alone
+ * is a place lent: see `OwnKernels`.
  */
 
 import { type Kernels, OUT_AT } from './kernels.ts'

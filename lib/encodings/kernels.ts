@@ -6,9 +6,9 @@
  *
  * What they give is handed on as it stands there (`kernel-places.ts`), so a stream has a memory to itself; it goes when
  * the last of its views does. To make one takes as long as to dress a megabyte: a stream begins with the memory of all,
- * and what it gives is copied out of there. Where there can be none (a Node without WebAssembly, a processor without SIMD, a
- * limit on address space that leaves no room for the guards around the memory) the plain JavaScript does the same work,
- * byte for byte, more slowly.
+ * and what it gives is copied out of there. Where there can be none (a Node without WebAssembly, a processor without
+ * SIMD, a limit on address space that leaves no room for the guards around the memory) the plain JavaScript does the
+ * same work, byte for byte, more slowly.
  *
  * Source of the loops: kernels.wat, beside this file.
  */
@@ -56,7 +56,7 @@ export const sharedKernels = (): Kernels | undefined => {
   return common.kernels
 }
 
-/** A stream of so many raw bytes is worth a memory of its own. */
+/** A stream of so many bytes, raw ones or of the wire, is worth a memory of its own. */
 const OWN_FROM_BYTES = 256 * 1024
 
 /** Which kernels a stream uses: those of all at first, then its own. */

@@ -10,7 +10,7 @@
  *
  * It is given to a socket as its `onread`, and told how that ends; no socket is known here. Pure.
  *
- * Measured: `npm run bench -- --only whole-way`.
+ * Measured: `npm run bench -- --only whole-way`, and `--only received` for a client.
  */
 
 import { LentBuffers } from './lent-buffers.ts'
