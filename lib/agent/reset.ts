@@ -11,8 +11,8 @@
  * our system has all of them, they are left to it, with a FIN behind: tar refuses what it
  * will have then, and who looks for the end of the archive finds none. Only where our
  * system would not even take them all can nobody say where they end.
- * Whoever stands between, stunnel for one, may throw away what it has not read when it sees the connection break. So a
- * peer that was the slow side is given the time that it needs to read what its system may hold.
+ * Whoever stands between, stunnel for one, may throw away what it has not read when it sees the connection break, and
+ * nobody tells us what it has read. So it is given the time to read what its system may hold, more if it has been slow.
  * Over TLS bytes count as written until the system has taken the last of the records they went into, and it is
  * the connection below that is acknowledged and broken off: no word of TLS says then that this is the end.
  * Rule: PROTOCOL.md, "Ends of a stream".
@@ -46,6 +46,12 @@ export interface Pace {
 /** What a system holds for a program that reads slowly: the most that Linux lets a connection have by itself (tcp_rmem). */
 const PEER_HOLDS_BYTES = 6 * 1024 * 1024
 
+/**
+ * What whoever reads at all reads, on a busy machine too. That a peer has never kept us waiting does not say that it is
+ * faster: the buffers of two systems, four with a relay between, take the first ten megabytes at any speed.
+ */
+const LEAST_BYTES_PER_MS = (2 * 1024 * 1024) / 1000
+
 /** The first bytes go faster than the peer reads, and it may become slower. */
 const PACE_MARGIN = 4
 
@@ -56,10 +62,13 @@ const MOST_READING_MS = 10_000
 const SLOW_SHARE = 1 / 10
 
 /** How long a peer may need to read what has arrived. */
-export const readingMs = ({ bytes, elapsedMs, blockedMs }: Pace): number =>
-  blockedMs < elapsedMs * SLOW_SHARE
+export const readingMs = ({ bytes, elapsedMs, blockedMs }: Pace): number => {
+  const isSlowSide = elapsedMs > 0 && blockedMs >= elapsedMs * SLOW_SHARE
+  const seen = isSlowSide ? bytes / elapsedMs / PACE_MARGIN : Number.POSITIVE_INFINITY
+  return bytes === 0
     ? 0
-    : Math.min((PACE_MARGIN * Math.min(bytes, PEER_HOLDS_BYTES) * elapsedMs) / Math.max(bytes, 1), MOST_READING_MS)
+    : Math.min(Math.min(bytes, PEER_HOLDS_BYTES) / Math.min(seen, LEAST_BYTES_PER_MS), MOST_READING_MS)
+}
 
 /** A few megabytes are on their way at most, so this is a reader of a kilobyte a second. */
 const MOST_MS = 3_600_000

@@ -9,8 +9,8 @@ import { describe, expect, test } from '@jest/globals'
 import { readingMs, resetWhenArrived, type Surroundings, untilArrived } from '../../lib/agent/reset.ts'
 
 const STALL_MS = 600_000
-/** Of a peer that has never kept anybody waiting. */
-const KEEPS_UP = { bytes: 1_000_000, elapsedMs: 1000, blockedMs: 0 }
+/** Of a peer that needs no time to read. */
+const READ_AT_ONCE = { bytes: 100, elapsedMs: 1000, blockedMs: 0 }
 
 /** A peer that has acknowledged so much at each look, on a clock that goes on by what is waited. */
 const peer = (leftAt: (ms: number) => number | undefined): Surroundings & { nowMs(): number } => {
@@ -122,7 +122,7 @@ test('a reader that is slower than an agent that has to go gets every byte all t
     written += 10_000
   }
 
-  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: AbortSignal.abort() }, KEEPS_UP)
+  await resetWhenArrived({ socket: ours, raw: ours }, { stallMs: STALL_MS, hurry: AbortSignal.abort() }, READ_AT_ONCE)
   const chunks: Buffer[] = []
   for await (const chunk of theirs) chunks.push(chunk as Buffer)
   close()
@@ -139,7 +139,7 @@ test('a reader that has everything is told by a reset', async () => {
   await resetWhenArrived(
     { socket: ours, raw: ours },
     { stallMs: STALL_MS, hurry: new AbortController().signal },
-    KEEPS_UP,
+    READ_AT_ONCE,
   )
   const [error] = (await failed) as [NodeJS.ErrnoException]
   close()
@@ -151,13 +151,15 @@ describe('what has arrived may not have been read yet', () => {
   const MB = 1024 * 1024
 
   test.each([
-    ['keeps up with us', { bytes: 100 * MB, elapsedMs: 1000, blockedMs: 99 }, 0],
     ['has been sent nothing', { bytes: 0, elapsedMs: 0, blockedMs: 0 }, 0],
-    ['is the slow side, 60 MiB/s', { bytes: 600 * MB, elapsedMs: 10_000, blockedMs: 1000 }, 400],
+    ['keeps up with us', { bytes: 100 * MB, elapsedMs: 100_000, blockedMs: 9999 }, 3000],
+    ['has been sent little', { bytes: MB / 2, elapsedMs: 10_000, blockedMs: 0 }, 250],
+    ['is the slow side, and fast', { bytes: 600 * MB, elapsedMs: 10_000, blockedMs: 9000 }, 3000],
+    ['is the slow side, 4 MiB/s', { bytes: 40 * MB, elapsedMs: 10_000, blockedMs: 1000 }, 6000],
     [
       'is the slow side, and has been sent less than a system holds',
-      { bytes: MB, elapsedMs: 100, blockedMs: 100 },
-      400,
+      { bytes: MB, elapsedMs: 1000, blockedMs: 999 },
+      4000,
     ],
     ['is very slow', { bytes: MB, elapsedMs: 600_000, blockedMs: 600_000 }, 10_000],
   ])('by a peer that %s', (_, pace, milliseconds) => {

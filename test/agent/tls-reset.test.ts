@@ -13,8 +13,8 @@ import { TestAuthority } from '../rig/certificates.ts'
 import { makeGuardedDirectory, removeGuardedDirectory } from '../rig/guard.ts'
 
 const STALL_MS = 600_000
-/** Of a peer that has never kept anybody waiting. */
-const KEEPS_UP = { bytes: 1_000_000, elapsedMs: 1000, blockedMs: 0 }
+/** Of a peer that needs no time to read. */
+const READ_AT_ONCE = { bytes: 100, elapsedMs: 1000, blockedMs: 0 }
 const calm = new AbortController().signal
 
 let scratch: string
@@ -64,7 +64,7 @@ test('what TLS holds above the connection arrives, too', async () => {
   expect(wire.socket.writableLength).toBeGreaterThan(MUCH / 2)
   expect(wire.raw.writableLength).toBe(0) // the connection below knows nothing of it
 
-  const broken = resetWhenArrived(wire, { stallMs: STALL_MS, hurry: calm }, KEEPS_UP)
+  const broken = resetWhenArrived(wire, { stallMs: STALL_MS, hurry: calm }, READ_AT_ONCE)
   const bytes = await allOf(theirs)
   await broken
 
@@ -80,7 +80,7 @@ test('what our system has when the agent has to go arrives all the same', async 
     written += 10_000
   }
 
-  await resetWhenArrived(wire, { stallMs: STALL_MS, hurry: AbortSignal.abort() }, KEEPS_UP)
+  await resetWhenArrived(wire, { stallMs: STALL_MS, hurry: AbortSignal.abort() }, READ_AT_ONCE)
 
   expect(await allOf(theirs)).toBe(written)
 })
