@@ -1,7 +1,8 @@
 /**
  * Keeps the newest bytes of a stream back, always, until somebody says that they may go.
  *
- *     ── left ───────────────────────┤ tail: held │
+ *     ── left ──────────────────┤ piece │ piece │ piece │
+ *                                  └─ at least held ─┘
  *
  * For a compressed stream, which has but one end: whatever lacks its last bytes is
  * refused by the program that decompresses it, wherever it was cut. Pure.
@@ -22,21 +23,25 @@ export class HeldTail {
     return this.#heldBytes
   }
 
-  /** @returns what may leave now, in order, as views */
+  /**
+   * @returns what may leave now, in order: whole pieces where there are any, a part of one otherwise, so that something
+   *   leaves for whatever comes
+   */
   push(bytes: Buffer): Buffer[] {
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
-    const free: Buffer[] = []
-    for (let spare = this.#heldBytes - this.#keepBytes; spare > 0; ) {
-      const oldest = this.#held[0] as Buffer
-      const part = oldest.subarray(0, spare)
-      if (part.length < oldest.length) this.#held[0] = oldest.subarray(part.length)
-      else this.#held.shift()
-      if (part.length > 0) free.push(part)
-      spare -= part.length
-      this.#heldBytes -= part.length
+    let count = 0
+    for (const { length } of this.#held) {
+      if (this.#heldBytes - length < this.#keepBytes) break
+      this.#heldBytes -= length
+      count += 1
     }
-    return free
+    const spareBytes = this.#heldBytes - this.#keepBytes
+    if (count > 0 || spareBytes <= 0) return this.#held.splice(0, count)
+    const oldest = this.#held[0] as Buffer // longer than what is spare
+    this.#held[0] = oldest.subarray(spareBytes)
+    this.#heldBytes -= spareBytes
+    return [oldest.subarray(0, spareBytes)]
   }
 
   /** Lets go of everything. For the pipeline alone, and only after a verdict of complete. */

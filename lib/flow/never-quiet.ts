@@ -16,7 +16,7 @@
 import { Bell, type Wait } from './pulse.ts'
 
 export interface NeverQuietOptions {
-  /** Bytes kept back while the source goes on; spent in quiet times. */
+  /** Bytes kept back while the source goes on, and while it is fast up to a piece of it more; spent in quiet times. */
   readonly reserveBytes: number
   /** Bytes let go at a time in a quiet time: what completes one read of the client. */
   readonly unitBytes: number
@@ -36,6 +36,9 @@ export interface NeverQuietOptions {
   enough?(): boolean
 }
 
+/** The part of a quiet time after which a source is slow, and pieces are cut for it: few turns are spent on that. */
+const SLOW = 1 / 8
+
 /** The same bytes in the same order. An error of the source comes through at once: the reserve is not sent any more. */
 export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQuietOptions): AsyncGenerator<Buffer> {
   const { reserveBytes, unitBytes, quietMs, wait, nowMs, onSpent, enough } = options
@@ -43,6 +46,7 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
   const iterator = source[Symbol.asyncIterator]()
   let hasLeft = false
   let leftMs: number | undefined // when the last bytes left, if that was after the bell was wound
+  let lastMs = nowMs() // when they left, whenever that was
   const bell = new Bell(wait)
   const wind = (): void => {
     leftMs = undefined
@@ -65,6 +69,7 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
         if (reserve.bytes > 0) onSpent?.(Math.max(reserve.bytes - unitBytes, 0))
         do yield* reserve.take(unitBytes)
         while (reserve.bytes > 0 && enough?.() === false)
+        lastMs = nowMs()
         wind()
         continue
       }
@@ -73,10 +78,15 @@ export async function* neverQuiet(source: AsyncIterable<Buffer>, options: NeverQ
       reserve.put(result.value)
       next = iterator.next()
       next.catch(() => undefined) // seen at the next turn, which a slow consumer may keep waiting
-      if (reserve.bytes <= reserveBytes) continue
-      yield* reserve.take(reserve.bytes - reserveBytes)
+      const spareBytes = reserve.bytes - reserveBytes
+      let spare = reserve.takeWhole(spareBytes)
+      // What trickles pushes no whole piece out for long: the time would be taken for a quiet one, and the reserve spent.
+      if (spare.length === 0 && spareBytes > 0 && nowMs() - lastMs >= quietMs * SLOW) spare = reserve.take(spareBytes)
+      if (spare.length === 0) continue
+      yield* spare
+      lastMs = nowMs()
       if (hasLeft) {
-        leftMs = nowMs()
+        leftMs = lastMs
       } else {
         hasLeft = true
         wind()
@@ -99,6 +109,19 @@ class Reserve {
   put(chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.bytes += chunk.length
+  }
+
+  /** As many of the oldest as are whole in so many bytes: to cut them would be twice as many turns for whoever gets them. */
+  takeWhole(bytes: number): Buffer[] {
+    let count = 0
+    let left = bytes
+    for (const { length } of this.#chunks) {
+      if (length > left) break
+      left -= length
+      count += 1
+    }
+    this.bytes -= bytes - left
+    return this.#chunks.splice(0, count)
   }
 
   /** So many bytes as views of what was put in; fewer when there are not so many, none for a negative number. */

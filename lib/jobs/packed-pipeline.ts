@@ -89,17 +89,18 @@ export async function* toPackedWire(
     const encoded = encoder.encode(chunk)
     // Where the wire is made of other bytes, these have been looked at for the last time.
     if (!encoder.givesViews) compressor.takeBack([chunk])
+    const burst: Buffer[] = []
     for (const { wire, rawEnd } of encoded) {
       wireBytes += wire.length
       wireEnds.note(wireBytes, rawEnd)
-      const burst = tail.push(wire)
-      if (burst.length === 0) continue
-      const burstBytes = burst.reduce((sum, bytes) => sum + bytes.length, 0)
-      spentBytes += burstBytes
-      leftBytes += burstBytes
-      yield burst
-      packed.left(wireEnds.inAt(leftBytes))
+      burst.push(...tail.push(wire))
     }
+    if (burst.length === 0) continue
+    const burstBytes = burst.reduce((sum, bytes) => sum + bytes.length, 0)
+    spentBytes += burstBytes
+    leftBytes += burstBytes
+    yield burst
+    packed.left(wireEnds.inAt(leftBytes))
   }
   const last = encoder.end().flatMap(({ wire }) => tail.push(wire))
   if (last.length > 0) yield last

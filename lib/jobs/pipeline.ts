@@ -156,13 +156,17 @@ export async function* toWire(source: PipelineSource, options: WireOptions): Asy
     const encoded = encoder.encode(tarBytes)
     // Where the wire is made of other bytes, these have been looked at for the last time.
     if (!encoder.givesViews) takeBack(source, options.spill, [tarBytes])
+    const burst: Buffer[] = []
+    let rawEnd = 0
     for (const piece of encoded) {
-      const burst = holdBack.push(piece)
-      if (burst.length === 0) continue
-      leftBytes += burst.reduce((sum, wire) => sum + wire.length, 0)
-      yield burst
-      options.onLeft(piece.rawEnd)
+      const free = holdBack.push(piece)
+      if (free.length > 0) rawEnd = piece.rawEnd
+      burst.push(...free)
     }
+    if (burst.length === 0) continue
+    leftBytes += burst.reduce((sum, wire) => sum + wire.length, 0)
+    yield burst
+    options.onLeft(rawEnd)
   }
   for (const piece of encoder.end()) holdBack.push(piece)
   await options.decide(made.whole, encodedBytes)

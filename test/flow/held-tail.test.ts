@@ -6,17 +6,19 @@ const bytes = (text: string): Buffer => Buffer.from(text)
 const text = (buffers: readonly Buffer[]): string => Buffer.concat(buffers).toString()
 
 test.each([
-  ['one byte at a time', ['a', 'b', 'c', 'd', 'e', 'f', 'g']],
-  ['at once', ['abcdefg']],
-  ['in pieces', ['abc', '', 'defg']],
-])('keeps the newest bytes back that come %s', (_, pieces) => {
+  ['one byte at a time', ['a', 'b', 'c', 'd', 'e', 'f', 'g'], ['a', 'b', 'c', 'd'], 'efg'],
+  ['at once', ['abcdefg'], ['abcd'], 'efg'],
+  ['in pieces', ['abc', '', 'defg'], ['abc', ''], 'defg'],
+  ['in pieces of which several leave at once', ['ab', 'cd', 'efgh'], ['a', 'b', 'cd'], 'efgh'],
+  ['in pieces of which one is whole only later', ['abc', 'defgh', 'jk', 'l'], ['abc', 'defg', 'h'], 'jkl'],
+])('keeps the newest bytes back that come %s', (_, pieces, left, kept) => {
   const tail = new HeldTail(3)
 
-  const left = pieces.map((piece) => text(tail.push(bytes(piece)))).join('')
+  const found = pieces.flatMap((piece) => tail.push(bytes(piece)).map(String))
 
-  expect(left).toBe('abcd')
-  expect(tail.heldBytes).toBe(3)
-  expect(text(tail.release())).toBe('efg')
+  expect(found).toEqual(left)
+  expect(tail.heldBytes).toBe(kept.length)
+  expect(text(tail.release())).toBe(kept)
   expect(tail.heldBytes).toBe(0)
 })
 
@@ -25,6 +27,14 @@ test('lets nothing go while there is no more than it keeps', () => {
 
   expect(tail.push(bytes('abcdefghij'))).toEqual([])
   expect(text(tail.push(bytes('k')))).toBe('a')
+})
+
+test('lets something go for every byte of what trickles, behind a large piece too', () => {
+  const tail = new HeldTail(3)
+  tail.push(bytes('abc'))
+  tail.push(bytes('defghijk'))
+
+  expect(['l', 'm', 'n'].map((byte) => text(tail.push(bytes(byte))).length > 0)).toEqual([true, true, true])
 })
 
 test('a tail of nothing is a mistake', () => {

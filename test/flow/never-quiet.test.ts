@@ -191,10 +191,42 @@ describe('a stream that is never quiet', () => {
     await settle()
     expect(spent).toEqual([])
 
-    source.give('abcdefgh')
+    source.give('ab')
+    await settle()
+    source.give('cdefgh')
     await settle()
 
     expect(out).toEqual(['ab'])
+  })
+
+  test('cuts no piece while the source goes on: what is kept may be more by a part of one', async () => {
+    const { source, out, settle } = running()
+    const left: string[][] = []
+
+    for (const text of ['abcdefgh', 'ijkl', 'mn']) {
+      source.give(text)
+      await settle()
+      left.push([...out])
+    }
+
+    expect(left).toEqual([[], [], ['abcdefgh']])
+  })
+
+  test('passes on what trickles, and spends nothing of the reserve for it', async () => {
+    const { clock, source, out, spent, settle } = running({ quietMs: 8000 })
+    source.give('abcdefgh')
+    await settle()
+    const left: string[] = []
+
+    for (const letter of 'ijkl') {
+      clock.pass(1000)
+      source.give(letter)
+      await settle()
+      left.push(out.join(''))
+    }
+
+    expect(left).toEqual(['abc', 'abcd', 'abcde', 'abcdef'])
+    expect(spent).toEqual([])
   })
 
   test('sends nothing of the reserve after the source has failed', async () => {
