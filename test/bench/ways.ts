@@ -82,12 +82,13 @@ export const throughAgent = async (
   return { seconds, processorSeconds: processorSecondsOf(agent.pid) - before }
 }
 
-/** By a program of Node that looks at nothing: see `bare-forwarder.ts`. */
+/** By a program of Node that does nothing else: see `bare-forwarder.ts`. */
 export const throughBareNode = async (
+  way: 'blind' | 'summing',
   program: readonly [string, ...string[]],
   { contentBytes }: Wanted,
 ): Promise<{ readonly seconds: number }> => {
-  const forwarder = spawn(process.execPath, [FORWARDER, ...program], {
+  const forwarder = spawn(process.execPath, [FORWARDER, way, ...program], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: plainEnvironment(),
   })
