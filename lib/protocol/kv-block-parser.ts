@@ -23,9 +23,14 @@
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
 import { type KvLimits, LIMITS } from './limits.ts'
 import { LineReader } from './line-reader.ts'
-import { findIllegal, findPlainLines, showWire } from './wire-text.ts'
+import { PairTable } from './pair-table.ts'
+import { takePlainPairs } from './plain-pairs.ts'
+import { findIllegal, showWire } from './wire-text.ts'
 
-/** The pairs of one block in the order of the wire. A map, so that a key `__proto__` is a key like any other. */
+/**
+ * The pairs of one block in the order of the wire. A map, so that a key `__proto__` is a key like any other; not a
+ * `Map`, but what `pair-table.ts` makes cheaper.
+ */
 export type KvBlock = ReadonlyMap<string, string>
 
 /** What the parser is waiting for. `done` and `broken` are final. */
@@ -36,14 +41,17 @@ const EQUALS = 0x3d
 /** Fewer bytes are not worth a look for more than one pair. */
 const FEWEST_BYTES_AT_ONCE = 64
 
+/** Until the count has come. Nothing is ever put into it. */
+const NO_PAIRS = new PairTable(0)
+
 /** `0`, or digits that do not begin with a zero: every number has one spelling. */
 const PLAIN_COUNT = /^(?:0|[1-9][0-9]*)$/
 
 export class KvBlockParser {
   readonly #limits: KvLimits
   readonly #lines = new LineReader()
-  readonly #pairs = new Map<string, string>()
   readonly #firstLine: number
+  #pairs = NO_PAIRS
   #state: State = 'count'
   #linesRead = 0 // every error names the line it broke on
   #bytesRead = 0 // of complete lines, each with its LF
@@ -123,28 +131,12 @@ export class KvBlockParser {
     const { maxBlockBytes, maxLineBytes } = this.#limits
     const windowEnd = Math.min(chunk.length, start + maxBlockBytes - this.#bytesRead)
     if (windowEnd - start < FEWEST_BYTES_AT_ONCE) return start
-    const pairs = this.#pairs
-    const before = pairs.size
-    const ends = findPlainLines(chunk, start, windowEnd, this.#pairsAnnounced - before)
-    if (ends.length === 0) return start
-    // One string for all of them: values are slices of it, and a whole block is never more than `maxBlockBytes`.
-    const text = chunk.toString('latin1', start, ends.at(-1))
-    let size = before
-    let at = 0
-    for (const end of ends) {
-      const lineFeed = end - start
-      if (lineFeed - at > maxLineBytes) break
-      const equals = text.indexOf('=', at)
-      if (equals <= at || equals > lineFeed) break
-      pairs.set(text.slice(at, equals), text.slice(equals + 1, lineFeed))
-      if (pairs.size === size) break // the key stood there before: the slow way refuses it
-      size += 1
-      at = lineFeed + 1
-    }
-    this.#linesRead += size - before
-    this.#bytesRead += at
-    if (size === this.#pairsAnnounced) this.#state = 'end'
-    return start + at
+    const before = this.#pairs.size
+    const at = takePlainPairs(chunk, start, windowEnd, maxLineBytes, this.#pairsAnnounced - before, this.#pairs)
+    this.#linesRead += this.#pairs.size - before
+    this.#bytesRead += at - start
+    this.#endPairs()
+    return at
   }
 
   #take(line: Buffer, roomBytes: number): void {
@@ -194,7 +186,9 @@ export class KvBlockParser {
       )
     }
     this.#pairsAnnounced = count
-    this.#state = count === 0 ? 'end' : 'pair'
+    this.#pairs = new PairTable(count)
+    this.#state = 'pair'
+    this.#endPairs()
   }
 
   #takePair(line: Buffer): void {
@@ -204,17 +198,21 @@ export class KvBlockParser {
     if (line.length === 0) {
       this.#break('PROTOCOL_PAIR_INVALID', `expected ${expected}, found an empty line: fewer pairs than announced`)
     }
-    const equals = line.indexOf(EQUALS)
+    const pair = line.toString('utf8')
+    const equals = pair.indexOf('=')
     if (equals === -1) this.#break('PROTOCOL_PAIR_INVALID', `expected ${expected}, found a line without "="`)
     if (equals === 0) this.#break('PROTOCOL_PAIR_INVALID', `expected ${expected}, found no key before the "="`)
-    const key = line.toString('utf8', 0, equals)
-    if (this.#pairs.has(key)) this.#breakOnDuplicate(key, expected)
-    this.#pairs.set(key, line.toString('utf8', equals + 1))
+    const earlier = this.#pairs.add(pair, equals)
+    if (earlier !== -1) this.#breakOnDuplicate(pair.slice(0, equals), earlier, expected)
+    this.#endPairs()
+  }
+
+  #endPairs(): void {
     if (this.#pairs.size === this.#pairsAnnounced) this.#state = 'end'
   }
 
-  #breakOnDuplicate(key: string, expected: string): never {
-    const firstLine = this.#firstLine + 1 + [...this.#pairs.keys()].indexOf(key)
+  #breakOnDuplicate(key: string, earlier: number, expected: string): never {
+    const firstLine = this.#firstLine + 1 + earlier
     const found = `${showWire(key)}, which stands on line ${firstLine} already`
     this.#break('PROTOCOL_KEY_DUPLICATE', `expected ${expected} with a new key, found ${found}`, { key, firstLine })
   }

@@ -40,56 +40,6 @@ export const findIllegal = (line: Buffer): Illegal | undefined => {
 }
 
 /**
- * Finds where lines end, for as long as they are plain: printable ASCII alone. Sixteen bytes at a time.
- *
- * @param mostLines no byte behind so many is looked at
- * @returns the offsets of their line feeds; the first byte that is not plain, or `end`, comes before the next one
- */
-export const findPlainLines = (bytes: Buffer, start: number, end: number, mostLines: number): number[] => {
-  const ends: number[] = []
-  const wordsAt = Math.min(end, start + (-(bytes.byteOffset + start) & 3))
-  // Where not even one word is left, its place need not be a whole number of words.
-  const words =
-    wordsAt + 4 > end ? NO_WORDS : new Int32Array(bytes.buffer, bytes.byteOffset + wordsAt, (end - wordsAt) >> 2)
-  let word = 0
-  let at = start
-  let stop = wordsAt
-  for (;;) {
-    for (; at < stop; at += 1) {
-      const byte = bytes[at] as number
-      if (byte >= 0x20 && byte < 0x7f) continue
-      if (byte !== LF || ends.length === mostLines) return ends
-      ends.push(at)
-    }
-    if (at === end || ends.length === mostLines) return ends
-    while (word + 3 < words.length) {
-      const odd =
-        oddities(words[word] as number) |
-        oddities(words[word + 1] as number) |
-        oddities(words[word + 2] as number) |
-        oddities(words[word + 3] as number)
-      if ((odd & 0x80808080) !== 0) break
-      word += 4
-    }
-    while (word < words.length && (oddities(words[word] as number) & 0x80808080) === 0) word += 1
-    at = wordsAt + 4 * word
-    stop = Math.min(end, at + 4)
-    word += 1
-  }
-}
-
-const LF = 0x0a
-const NO_WORDS = new Int32Array(0)
-
-/**
- * Has the high bit of each byte that is not printable ASCII; if there are several, of the lowest of them at least.
- *
- * Where there is none, nothing is borrowed or carried from one byte to the next: taking 0x20 away is below zero for
- * less than that, and adding 1 reaches the high bit from 0x7f on. For 0xff the first of the two has it.
- */
-const oddities = (word: number): number => (word - 0x20202020) | (word + 0x01010101)
-
-/**
  * Foreign bytes as a message may show them: quoted, printable ASCII, everything else escaped, cut.
  *
  * Not for bytes that may hold a secret.

@@ -11,6 +11,7 @@
 
 import { crc32 } from 'node:zlib'
 
+import { PairTable } from '../../lib/protocol/pair-table.ts'
 import type { SeededRandom } from '../faults/seeded-random.ts'
 
 export interface Target {
@@ -88,5 +89,5 @@ export const whole = (chunks: Iterable<Buffer>): Buffer =>
 /** Values as the trace says them. */
 export const shown = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>
-    part instanceof Map ? [...part] : typeof part === 'bigint' ? `${part}n` : part,
+    part instanceof Map || part instanceof PairTable ? [...part] : typeof part === 'bigint' ? `${part}n` : part,
   ) ?? 'undefined'

@@ -13,6 +13,7 @@ import {
   required,
   sha256,
 } from '../../lib/protocol/block-fields.ts'
+import { asMap } from './as-map.ts'
 import { refusalOf } from './cuts.ts'
 
 const DIGEST = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -20,7 +21,7 @@ const block = (value: string): ReadonlyMap<string, string> => new Map([['k', val
 
 describe('a payload', () => {
   test('of one block is that block', () => {
-    expect(parseBlock(Buffer.from('2\na=1\nb=\n\n'))).toEqual(
+    expect(asMap(parseBlock(Buffer.from('2\na=1\nb=\n\n')))).toEqual(
       new Map([
         ['a', '1'],
         ['b', ''],

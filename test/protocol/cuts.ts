@@ -3,6 +3,8 @@
  */
 
 import { BackupError } from '../../lib/errors/index.ts'
+import type { KvBlock } from '../../lib/protocol/index.ts'
+import { asMap } from './as-map.ts'
 
 export interface Cut {
   readonly cut: string
@@ -27,19 +29,24 @@ export const cutAt = (wire: Buffer, places: readonly number[]): Buffer[] => {
   return [0, ...sorted].map((from, index) => wire.subarray(from, sorted[index] ?? wire.length))
 }
 
-interface Parser<Result extends { readonly rest: Buffer }> {
+interface Parsed {
+  readonly block: KvBlock
+  readonly rest: Buffer
+}
+
+interface Parser<Result extends Parsed> {
   push(chunk: Buffer): Result | undefined
   end(): void
 }
 
-/** What came out: a result with everything behind it as `rest`, a refusal, or neither. */
+/** What came out: a result with its block as a `Map` and everything behind it as `rest`, a refusal, or neither. */
 export type Outcome<Result> =
   | { readonly result: Result }
   | { readonly code: string; readonly line: unknown; readonly message: string }
   | 'nothing'
 
 /** Feeds a parser until it has spoken, then says that nothing more comes. Anything but a `BackupError` gets through. */
-export const outcomeOf = <Result extends { readonly rest: Buffer }>(
+export const outcomeOf = <Result extends Parsed>(
   parser: Parser<Result>,
   chunks: readonly Buffer[],
 ): Outcome<Result> => {
@@ -48,7 +55,8 @@ export const outcomeOf = <Result extends { readonly rest: Buffer }>(
       const result = parser.push(chunk)
       if (result === undefined) continue
       parser.end() // quiet after a whole message
-      return { result: { ...result, rest: Buffer.concat([result.rest, ...chunks.slice(index + 1)]) } }
+      const rest = Buffer.concat([result.rest, ...chunks.slice(index + 1)])
+      return { result: { ...result, block: asMap(result.block), rest } }
     }
     parser.end()
     return 'nothing'

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { KvBlockParser, LIMITS } from '../../lib/protocol/index.ts'
 import { byteByByte, everyCut, outcomeOf, refusalOf } from './cuts.ts'
+import { keysOfOneHash } from './one-hash.ts'
 
 afterEach(() => {
   jest.restoreAllMocks()
@@ -43,6 +44,16 @@ test('hands back the bytes after the block as a view of the chunk, not a copy', 
   chunk.write('NEXT', BLOCK.length) // only a view can see this
 
   expect(parsed?.rest.toString()).toBe('NEXT')
+})
+
+test('keeps nothing of a chunk from which many pairs were taken at once', () => {
+  const pairs = Array.from({ length: 20 }, (_, index) => [`key-${index}`, `value ${index}`])
+  const chunk = Buffer.from(`20\n${pairs.map((pair) => `${pair.join('=')}\n`).join('')}\n`)
+
+  const parsed = new KvBlockParser().push(chunk)
+  chunk.fill('!')
+
+  expect([...(parsed?.block ?? [])]).toEqual(pairs)
 })
 
 test('keeps nothing of a chunk that was only lent', () => {
@@ -383,6 +394,7 @@ describe('many pairs at once', () => {
     { length: 12 },
     (_, index) => `key-of-some-length-${index}=a value that is not short, ${index}`,
   )
+  const SAME_HASH = keysOfOneHash(12)
   const block = (lines: readonly string[], count = lines.length): string => `${count}\n${lines.join('\n')}\n\n`
   const inPlace = (line: string, at = 6): string[] => [...LONG.slice(0, at), line, ...LONG.slice(at)]
 
@@ -391,6 +403,8 @@ describe('many pairs at once', () => {
     ['nothing is wrong', block(LONG)],
     ['something stands behind the block', `${block(LONG)}key=value\n and more`],
     ['a key stands twice', block(inPlace('key-of-some-length-3=again'))],
+    ['keys have one hash', block(SAME_HASH.map((key, index) => `${key}=${index}`))],
+    ['a key of one hash with others stands twice', block([...SAME_HASH, SAME_HASH[4]].map((key) => `${key}=again`))],
     ['a line has no "="', block(inPlace('a line without one'))],
     ['a line has its "=" in front', block(inPlace('=value'))],
     ['a line is empty', block(inPlace(''))],

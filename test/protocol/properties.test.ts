@@ -18,6 +18,7 @@ import {
   writeStatus,
 } from '../../lib/protocol/index.ts'
 import { byteByByte, cutAt, outcomeOf } from './cuts.ts'
+import { keysOfOneHash } from './one-hash.ts'
 
 /** Text that a line may hold: any characters but control characters. */
 const text = fc
@@ -129,6 +130,50 @@ describe('what was written is read back the same, wherever it is cut', () => {
         expect(outcome).toMatchObject({ result: { ready: false } })
       }),
       { numRuns: 300 },
+    )
+  })
+})
+
+describe('a block of any pairs, wherever it is cut,', () => {
+  const plain = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)) })
+  const alike = fc.string({ unit: fc.constantFrom('a', 'b', ':'), minLength: 1, maxLength: 9 })
+  const sameHash = fc.constantFrom(...keysOfOneHash(30))
+  const anyPairs = fc.array(
+    fc.tuple(fc.oneof({ arbitrary: alike, weight: 4 }, sameHash, key), fc.oneof({ arbitrary: plain, weight: 4 }, text)),
+    { maxLength: 50, size: 'max' },
+  )
+  const wireOf = (drawn: readonly (readonly string[])[]): Buffer =>
+    Buffer.from(`${drawn.length}\n${drawn.map(([own, value]) => `${own}=${value}\n`).join('')}\n`)
+
+  test('is what a Map makes of the pairs, in their order', () => {
+    fc.assert(
+      fc.property(anyPairs, places, (drawn, cuts) => {
+        const oracle = new Map(drawn)
+
+        const outcome = outcomeOf(new KvBlockParser(), cutAt(wireOf([...oracle]), cuts))
+
+        expect(outcome).toHaveProperty('result')
+        if (typeof outcome === 'object' && 'result' in outcome) expect([...outcome.result.block]).toEqual([...oracle])
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('is refused for the first key that a Map would have already, and names the line of the other', () => {
+    fc.assert(
+      fc.property(anyPairs, places, (drawn, cuts) => {
+        const keys = drawn.map(([own]) => own)
+        const again = keys.findIndex((own, at) => keys.indexOf(own) < at)
+        fc.pre(again !== -1)
+
+        const outcome = outcomeOf(new KvBlockParser(), cutAt(wireOf(drawn), cuts))
+
+        expect(outcome).toMatchObject({ code: 'PROTOCOL_KEY_DUPLICATE', line: again + 2 })
+        expect(outcome).toMatchObject({
+          message: expect.stringContaining(`stands on line ${keys.indexOf(keys[again] as string) + 2} already`),
+        })
+      }),
+      { numRuns: 500 },
     )
   })
 })

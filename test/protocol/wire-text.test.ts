@@ -1,13 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import {
-  cutToBytes,
-  escapeControls,
-  findIllegal,
-  findPlainLines,
-  isWellFormed,
-  showWire,
-} from '../../lib/protocol/wire-text.ts'
+import { cutToBytes, escapeControls, findIllegal, isWellFormed, showWire } from '../../lib/protocol/wire-text.ts'
 
 describe('a foreign text in a message', () => {
   test.each([
@@ -62,75 +55,4 @@ test('knows half a surrogate pair, and replaces it', () => {
     false,
   ])
   expect(escapeControls('\udcbe\u{1f4be}')).toBe('\ufffd\u{1f4be}')
-})
-
-describe('the ends of plain lines', () => {
-  const byteByByte = (bytes: Buffer, start: number, end: number, mostLines: number): number[] => {
-    const ends: number[] = []
-    for (let at = start; at < end && ends.length < mostLines; at += 1) {
-      const byte = bytes[at] as number
-      if (byte === 0x0a) ends.push(at)
-      else if (byte < 0x20 || byte >= 0x7f) break
-    }
-    return ends
-  }
-
-  test('are found up to a byte that is not plain, whichever it is, wherever it stands and however the bytes lie in memory', () => {
-    const wrong: string[] = []
-    for (let byte = 0; byte < 256; byte += 1) {
-      for (let at = 0; at < 40; at += 1) {
-        for (let start = 0; start < 4; start += 1) {
-          const bytes = Buffer.alloc(44, 'x')
-          bytes[at] = byte
-          bytes.fill('\n', at + 1, 43) // one after another, as far as it is looked
-          const ends = findPlainLines(bytes.subarray(0, 44), start, 40, 100)
-          if (ends.join() !== byteByByte(bytes, start, 40, 100).join()) wrong.push(`${byte} at ${at} from ${start}`)
-        }
-      }
-    }
-
-    expect(wrong).toEqual([])
-  })
-
-  test('are found in lines of any length, and no more of them than are asked for', () => {
-    const wrong: string[] = []
-    for (let length = 0; length < 70; length += 1) {
-      const bytes = Buffer.from(`${'v'.repeat(length)}\n`.repeat(20))
-      for (let most = 0; most <= 21; most += 1) {
-        for (let cut = 0; cut < 4; cut += 1) {
-          const wanted = byteByByte(bytes, cut, bytes.length - cut, most).join()
-          if (findPlainLines(bytes, cut, bytes.length - cut, most).join() !== wanted)
-            wrong.push(`${length}, ${most}, ${cut}`)
-        }
-      }
-    }
-
-    expect(wrong).toEqual([])
-  })
-
-  test('are none where there is not a byte to look at, or only a few', () => {
-    for (let start = 0; start < 8; start += 1) {
-      for (let end = start; end < start + 8; end += 1) {
-        expect(findPlainLines(Buffer.alloc(20, 'x'), start, end, 9)).toEqual([])
-        expect(findPlainLines(Buffer.alloc(20, '\n'), start, end, 9)).toHaveLength(end - start)
-      }
-    }
-  })
-
-  test('end before the first of several bytes that are not plain, and none of those hides in what the others borrow or carry', () => {
-    const odd = [0x00, 0x0a, 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0x9f, 0xa0, 0xe0, 0xff]
-    const wrong: string[] = []
-    for (const first of odd)
-      for (const second of odd)
-        for (const third of odd)
-          for (const fourth of odd) {
-            const bytes = Buffer.alloc(36, 'x')
-            bytes.set([first, second, third, fourth], 16)
-            bytes[30] = 0x0a
-            if (findPlainLines(bytes, 0, 36, 9).join() !== byteByByte(bytes, 0, 36, 9).join())
-              wrong.push(`${first} ${second} ${third} ${fourth}`)
-          }
-
-    expect(wrong).toEqual([])
-  })
 })

@@ -71,7 +71,8 @@ export const REQUEST: Target = {
       const { version, block, rest } = parsed
       trace.say(`${version.text} ${shown(block)}`)
       const again = new RequestParser().push(writeRequest(version.text, [...block]))
-      if (!isDeepStrictEqual(again?.block, block)) throw new Error('a request that was read cannot be written the same')
+      if (!isDeepStrictEqual([...(again?.block ?? [])], [...block]))
+        throw new Error('a request that was read cannot be written the same')
       const request = readRequest(block, version)
       understand(trace, () => decide(request, version, POLICY))
       if (rest.length > 0) {
