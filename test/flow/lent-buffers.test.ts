@@ -25,6 +25,12 @@ describe('a buffer', () => {
     expect(again.length).toBe(BYTES)
   })
 
+  test('begins at a line of the cache where the C library has put 16 bytes before it, and is of the wanted size', () => {
+    const { byteOffset, length } = new LentBuffers(BYTES, MAX_FREE).take()
+
+    expect({ behindLine: (16 + byteOffset) % 64, length }).toEqual({ behindLine: 0, length: BYTES })
+  })
+
   test('is lent to one at a time', () => {
     const buffers = new LentBuffers(BYTES, MAX_FREE)
     const first = buffers.lend(buffers.take(), BYTES)
