@@ -103,7 +103,10 @@ const unpackAndPack = async (recorded: Recorded, directory: string): Promise<num
   return seconds
 }
 
-/** Files of one size, one after the other, each in chunks of at most 10 MiB. */
+/**
+ * Files of one size, one after the other, each in chunks of at most 10 MiB. Written in large pieces whatever their size is: the
+ * kernel lays out by them what it keeps, and reads of what came in small ones are slower (5 GB/s instead of 7).
+ */
 const write = (file: string, files: number, fileBytes: number): Recorded => {
   const out = openSync(file, 'w')
   const content = Buffer.alloc(fileBytes)
@@ -111,11 +114,13 @@ const write = (file: string, files: number, fileBytes: number): Recorded => {
   const chunkBytes = Math.min(fileBytes, 10 * MIB)
   const crc = crc32(content.subarray(0, chunkBytes))
   const name = (index: number): string => `shop_${index % 100}/orders_${index}.${fileBytes > MIB ? 'ibd' : 'frm'}`
-  for (let index = 0; index < files; index += 1) {
-    const path = name(index)
-    // Small ones are made in one go: making the stream is no part of the work.
-    if (fileBytes <= MIB) writeSync(out, Buffer.concat([payloadChunk(path, 0, content, { crc }), endChunk(path)]))
-    else writeSync(out, fileChunks(path, content))
+  const filesAtOnce = Math.ceil(BIG_FILE_BYTES / fileBytes)
+  for (let first = 0; first < files; first += filesAtOnce) {
+    const paths = Array.from({ length: Math.min(filesAtOnce, files - first) }, (_, index) => name(first + index))
+    const stream = paths.flatMap((path) =>
+      fileBytes <= MIB ? [payloadChunk(path, 0, content, { crc }), endChunk(path)] : [fileChunks(path, content)],
+    )
+    writeSync(out, Buffer.concat(stream))
   }
   closeSync(out)
   return { file, contentBytes: files * fileBytes, files, sizeOf: () => fileBytes }
