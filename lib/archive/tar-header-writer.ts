@@ -50,19 +50,18 @@ export class TarHeaderWriter {
   /**
    * Writes the one block that nearly all members need into memory of the caller.
    *
-   * @returns its bytes; 0 when the member needs more, and nothing was written
+   * @returns its bytes; 0 when the member needs more, and what stands at `at` means nothing
    */
   writeBlock(header: TarHeader, into: Buffer, at: number): number {
     const { path } = header
-    if (header.type !== 'file' || path.length > MAX_USTAR_NAME_BYTES || !isSevenBit(path)) return 0
+    if (header.type !== 'file' || path.length > MAX_USTAR_NAME_BYTES) return 0
     if (!this.#isLikeBefore(header)) {
       const { common, records } = fitting(header)
       if (records !== '') return 0
       this.#prepare(common, FILE)
       this.#before = header
     }
-    this.#fill(into, at, path, '', header.sizeBytes)
-    return BLOCK_BYTES
+    return this.#fill(into, at, path, '', header.sizeBytes) ? BLOCK_BYTES : 0
   }
 
   /** @returns one block for nearly all members; whole blocks in every case */
@@ -93,12 +92,17 @@ export class TarHeaderWriter {
     return block
   }
 
-  #fill(block: Buffer, at: number, name: string, prefix: string, sizeBytes: number): void {
-    this.#block.copy(block, at)
-    let sum = this.#sum + writeAscii(block, at, name) + writeAscii(block, at + PREFIX_AT, prefix)
+  /** @returns false when the name is not in ASCII */
+  #fill(block: Buffer, at: number, name: string, prefix: string, sizeBytes: number): boolean {
+    block.set(this.#block, at)
+    const nameSum = writeAscii(block, at, name)
+    const prefixSum = writeAscii(block, at + PREFIX_AT, prefix)
+    if (nameSum < 0 || prefixSum < 0) return false
+    let sum = this.#sum + nameSum + prefixSum
     const sizeAt = at + SIZE_AT
     sum += sizeBytes > MAX_USTAR_SIZE ? writeBinary(block, sizeAt, sizeBytes) : writeOctal(block, sizeAt, sizeBytes, 11)
     writeOctal(block, at + CHECKSUM_AT, sum + CHECKSUM_AS_SPACES, 6)
+    return true
   }
 
   /** Whether the block of this member differs from the last one of `writeBlock` in name and size alone. */
@@ -205,11 +209,12 @@ const paxRecord = (key: string, value: string): string => {
   return `${bytes}${rest}`
 }
 
-/** @returns the sum of what was written, as the three below */
+/** @returns the sum of what was written, as the two below; -1 when it is no ASCII */
 const writeAscii = (block: Buffer, at: number, text: string): number => {
   let sum = 0
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index)
+    if (code > 0x7f) return -1
     block[at + index] = code
     sum += code
   }
@@ -221,12 +226,20 @@ const writeOctal = (block: Buffer, at: number, value: number, digits: number): n
   let sum = 0x20
   let rest = value
   block[at + digits] = 0x20
-  for (let index = at + digits - 1; index >= at; index -= 1) {
+  let index = at + digits - 1
+  // As whole numbers of 32 bits, once it is one.
+  for (; index >= at && rest > 0x7fffffff; index -= 1) {
     const high = Math.floor(rest / 8)
     const digit = 0x30 + rest - high * 8
     block[index] = digit
     sum += digit
     rest = high
+  }
+  for (let bits = rest | 0; index >= at; index -= 1) {
+    const digit = 0x30 + (bits & 7)
+    block[index] = digit
+    sum += digit
+    bits >>= 3
   }
   return sum
 }

@@ -25,6 +25,8 @@ const SLAB_BYTES = 64 * 1024
 /** As many zeros as the end of an archive has. */
 const END = Buffer.alloc(2 * BLOCK_BYTES)
 
+const NOTHING = Buffer.alloc(0)
+
 export class TarWriter {
   readonly #headers = new TarHeaderWriter()
   readonly #memory: ReusedMemory | undefined
@@ -32,7 +34,7 @@ export class TarWriter {
   #readyBytes = 0
   #passedBytes = 0
   /** Small pieces: from `#from` on they have not become a piece yet. */
-  #slab: Buffer = Buffer.alloc(0)
+  #slab: Buffer = NOTHING
   #from = 0
   #to = 0
   #isOpen = false
@@ -116,6 +118,28 @@ export class TarWriter {
     if (padding > 0) this.#add(END.subarray(0, padding))
   }
 
+  /** A whole member: opened, written and closed. */
+  member(header: TarHeader, body: Buffer): void {
+    const padding = paddingBytes(body.length)
+    const bytes = BLOCK_BYTES + body.length + padding
+    const at = this.#to
+    const isPlain = body.length < SMALL_BYTES && !this.#isOpen && !this.#givenUp && bytes <= this.#slab.length - at
+    if (!isPlain || this.#headers.writeBlock(header, this.#slab, at) === 0) {
+      this.openMember(header)
+      this.write(body)
+      this.closeMember()
+      return
+    }
+    const bodyAt = at + BLOCK_BYTES
+    const bodyEnd = bodyAt + body.length
+    this.#slab.set(body, bodyAt)
+    if (padding > 0) this.#slab.fill(0, bodyEnd, bodyEnd + padding)
+    this.#to = bodyEnd + padding
+    this.#readyBytes += bytes
+    this.#contentBytes += body.length
+    this.#members += 1
+  }
+
   /** Writes the end of the archive. */
   finish(): void {
     this.#checkAlive()
@@ -126,6 +150,7 @@ export class TarWriter {
   /** Takes out everything that can leave. */
   *ready(): Generator<Buffer, void, undefined> {
     this.#closeSlab()
+    if (this.#to * 4 >= this.#slab.length * 3) this.#leaveSlab()
     const pieces = this.#pieces
     this.#pieces = []
     this.#readyBytes = 0
@@ -162,11 +187,16 @@ export class TarWriter {
 
   #nextSlab(): void {
     this.#closeSlab()
+    this.#leaveSlab()
     const memory = this.#memory
-    // What it has not been used for comes back at once: the rest will, view by view.
-    memory?.takeBack([this.#slab.subarray(this.#to)])
     const slab = memory?.take() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)
     this.#slab = memory?.lend(slab, slab.length) ?? slab
+  }
+
+  /** What it has not been used for comes back at once: the rest will, view by view. */
+  #leaveSlab(): void {
+    if (this.#slab.length > 0) this.#memory?.takeBack([this.#slab.subarray(this.#to)])
+    this.#slab = NOTHING
     this.#from = 0
     this.#to = 0
   }

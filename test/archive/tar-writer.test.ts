@@ -2,8 +2,10 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 
 import { type TarHeader, TarWriter } from '../../lib/archive/tar-writer.ts'
+import { LentBuffers } from '../../lib/flow/index.ts'
 import { MARK, pattern } from './converting.ts'
 import { makeScratch, readTree, type Scratch, sha256 } from './file-trees.ts'
 import { run, TAR_PROGRAMS } from './tar-programs.ts'
@@ -215,6 +217,53 @@ test('joins small pieces, so that a small file leaves as one buffer', async () =
   expect([...writer.ready()].map((piece) => piece.length)).toEqual([1024])
 })
 
+test.each([
+  ['leaves memory behind that is mostly full, so that it comes back when what stands in it has left', 49, true],
+  ['goes on in memory that is not', 47, false],
+])('%s', (_, kibibytes, comesBack) => {
+  const memory = new LentBuffers(64 * 1024, 2)
+  const writer = new TarWriter(memory)
+  const body = pattern(kibibytes * 512 - 512)
+  for (const path of ['a', 'b']) writer.member(header(path, { sizeBytes: body.length }), body)
+
+  const pieces = [...writer.ready()]
+  memory.takeBack(pieces)
+
+  expect(pieces.map(({ length }) => length)).toEqual([kibibytes * 1024])
+  expect(memory.take().buffer === pieces[0]?.buffer).toBe(comesBack)
+})
+
+describe('a whole member', () => {
+  test('is written as one that is opened, written and closed, whatever its name and size, wherever it falls', () => {
+    const name = fc.oneof(fc.constantFrom(...NAMES), fc.stringMatching(/^[a-zß]{1,30}$/u))
+    const size = fc.oneof(fc.constantFrom(...SIZES), fc.nat({ max: 40_000 }))
+    const members = fc.array(fc.tuple(name, size), { minLength: 1, maxLength: 30 })
+    const archive = (all: readonly (readonly [string, number])[], isWhole: boolean): Buffer => {
+      const writer = new TarWriter(new LentBuffers(40_000, 2))
+      writer.begin(MARK)
+      for (const [path, sizeBytes] of all) {
+        const body = pattern(sizeBytes)
+        if (isWhole) writer.member(header(path, { sizeBytes }), body)
+        else {
+          writer.openMember(header(path, { sizeBytes }))
+          writer.write(body)
+          writer.closeMember()
+        }
+      }
+      const counted = `${writer.members} ${writer.contentBytes} ${writer.readyBytes}`
+      writer.finish()
+      return Buffer.concat([...writer.ready(), Buffer.from(`${counted} ${writer.passedBytes}`)])
+    }
+
+    fc.assert(
+      fc.property(members, (all) => {
+        expect(archive(all, true).equals(archive(all, false))).toBe(true)
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
 test('counts what was taken out, and nothing else', async () => {
   const writer = new TarWriter()
   writer.begin(MARK)
@@ -234,6 +283,7 @@ describe('a writer that was given up', () => {
     ['opening a member', (writer) => writer.openMember(header('b'))],
     ['writing', (writer) => writer.write(pattern(10))],
     ['closing a member', (writer) => writer.closeMember()],
+    ['a whole member', (writer) => writer.member(header('b', { sizeBytes: 1 }), pattern(1))],
     ['finishing', (writer) => writer.finish()],
   ])('refuses %s instead of losing it', async (_, action) => {
     const writer = new TarWriter()
