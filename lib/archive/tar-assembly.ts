@@ -21,6 +21,8 @@
 
 import { BackupError } from '../errors/index.ts'
 import { isLockedTable } from './locked-table.ts'
+import { MemoryAccount } from './memory-account.ts'
+import { PassingFile } from './passing-file.ts'
 import { showPath } from './safe-path.ts'
 import type { Spool } from './spool.ts'
 import { isTablespace } from './tablespace.ts'
@@ -59,12 +61,13 @@ export class TarAssembly {
   readonly #padded: PaddedMember[] = []
   /** The file that is written while it comes. */
   #streamed: { readonly path: string; readonly sizeBytes: number } | undefined
-  /** The file that came last, while it may still end before the chunk does: views of the chunk. */
-  #passing: { readonly path: string; readonly pieces: Buffer[]; sizeBytes: number } | undefined
+  readonly #passing: PassingFile
 
   constructor(writer: TarWriter, spool: Spool, options: TarAssemblyOptions) {
     this.#writer = writer
-    this.#room = new WaitingRoom(options.memoryBytes, spool)
+    const account = new MemoryAccount()
+    this.#room = new WaitingRoom(options.memoryBytes, spool, account)
+    this.#passing = new PassingFile(account)
     this.#options = options
   }
 
@@ -92,28 +95,40 @@ export class TarAssembly {
     }
     if (this.#streamed !== undefined) return this.#keep(path, bytes)
     const passing = this.#passing
-    const isNew = passing === undefined && !this.#room.has(path)
-    if (!isNew && passing?.path !== path) return this.#keep(path, bytes)
-    const sizeBytes = bytes.length + (passing?.sizeBytes ?? 0)
+    const isNew = passing.path === undefined && !this.#room.has(path)
+    if (!isNew && passing.path !== path) return this.#keep(path, bytes)
+    const sizeBytes = bytes.length + passing.sizeBytes
     if (sizeBytes > SMALL_FILE_BYTES || sizeBytes > this.#room.shareBytes) return this.#keep(path, bytes)
-    if (passing === undefined) this.#passing = { path, pieces: [bytes], sizeBytes }
-    else {
-      passing.pieces.push(bytes)
-      passing.sizeBytes = sizeBytes
-    }
+    passing.take(path, bytes)
     return undefined
+  }
+
+  /** A file that is whole: as `take` and `end`. */
+  takeWhole(path: string, bytes: Buffer): More {
+    if (this.#streamed !== undefined || bytes.length > SMALL_FILE_BYTES || bytes.length > this.#room.shareBytes) {
+      return this.#takeAndEnd(path, bytes)
+    }
+    this.#writer.member(this.#header(path, bytes.length), bytes)
+    this.#options.onMember?.(path, bytes.length)
+    return undefined
+  }
+
+  async *#takeAndEnd(path: string, bytes: Buffer): AsyncGenerator<Buffer> {
+    const more = this.take(path, bytes)
+    if (more !== undefined) yield* more
+    const rest = this.end(path)
+    if (rest !== undefined) yield* rest
   }
 
   /** The chunk that the bytes were lent from is going to be taken away. */
   settle(): More {
-    return this.#passing === undefined ? undefined : this.#keepPassing()
+    return this.#passing.path === undefined || this.#passing.hold() ? undefined : this.#keepPassing()
   }
 
   async *#keepPassing(): AsyncGenerator<Buffer> {
-    const passing = this.#passing
-    this.#passing = undefined
-    if (passing === undefined) return
-    for (const bytes of passing.pieces) yield* this.#hold(passing.path, bytes)
+    const { path } = this.#passing
+    if (path === undefined) return
+    for (const bytes of this.#passing.leave()) yield* this.#hold(path, bytes)
   }
 
   async *#keep(path: string, bytes: Buffer): AsyncGenerator<Buffer> {
@@ -158,10 +173,9 @@ export class TarAssembly {
 
   /** The file is whole. */
   end(path: string): More {
-    const passing = this.#passing
-    if (passing?.path === path) {
-      this.#passing = undefined
-      this.#member(path, passing.sizeBytes, passing.pieces)
+    if (this.#passing.path === path) {
+      const { sizeBytes } = this.#passing
+      this.#member(path, sizeBytes, this.#passing.leave())
       return undefined
     }
     if (this.#streamed !== undefined) return this.#endBeside(this.#streamed, path)

@@ -9,7 +9,7 @@
  * the largest open one. Finished files leave in the order in which they were finished.
  */
 
-import { MemoryAccount } from './memory-account.ts'
+import type { MemoryAccount } from './memory-account.ts'
 import type { Spool, SpoolRun } from './spool.ts'
 import { UnsizedFile } from './unsized-file.ts'
 
@@ -22,16 +22,18 @@ const NOTE_BYTES = 512
 export class WaitingRoom {
   readonly #memoryBytes: number
   readonly #spool: Spool
-  readonly #account = new MemoryAccount()
+  readonly #account: MemoryAccount
   readonly #open = new Map<string, UnsizedFile>()
   #finished: UnsizedFile[] = []
   #leaving = 0 // index in #finished of the next to leave
   #sharedRun: SpoolRun | undefined
   #firstInMemory = 0 // index in #finished: those before it have been moved, or had been spooled before
 
-  constructor(memoryBytes: number, spool: Spool) {
+  /** @param account of this room, and of what else waits in memory */
+  constructor(memoryBytes: number, spool: Spool, account: MemoryAccount) {
     this.#memoryBytes = memoryBytes
     this.#spool = spool
+    this.#account = account
   }
 
   /** The most that ever was held in memory. */
