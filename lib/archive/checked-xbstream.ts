@@ -38,8 +38,15 @@ export async function* checkedXbstream(
     onData?.(path, bytes)
   }
   for await (const chunk of untilAborted(source, signal)) {
-    for (const event of reader.push(chunk)) {
-      if (event.type === 'data') {
+    for (const event of reader.pushWhole(chunk)) {
+      if (event.type === 'file') {
+        const { path, bytes } = event
+        contentBytes += bytes.length
+        onData?.(path, bytes.length)
+        checkpoints.take(path, bytes)
+        metadata.see(path)
+        onMember?.(path, bytes.length)
+      } else if (event.type === 'data') {
         grow(event.path, event.bytes.length)
         checkpoints.take(event.path, event.bytes)
       } else if (event.type === 'hole') grow(event.path, event.zeroBytes)

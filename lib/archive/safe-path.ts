@@ -29,7 +29,18 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
  */
 const USUAL = /^[\w#@$][\w#@$.-]*(?:\/[\w#@$][\w#@$.-]*)*$/
 /** The most that cannot have more than `MAX_COMPONENTS`: each but the last takes two characters. */
-const MAX_USUAL_LENGTH = 2 * MAX_COMPONENTS - 1
+export const MAX_USUAL_LENGTH = 2 * MAX_COMPONENTS - 1
+
+/** What a byte may be in a usual name: for who reads names byte by byte. */
+export const UsualByte = Object.freeze({ none: 0, first: 1, later: 2, slash: 3 })
+/** Of each byte: the same as `USUAL` says of characters. */
+export const USUAL_BYTES: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte)
+  if (byte > 0x7f) return UsualByte.none
+  if (character === '/') return UsualByte.slash
+  if (USUAL.test(character)) return UsualByte.first
+  return USUAL.test(`a${character}`) ? UsualByte.later : UsualByte.none
+})
 
 /** What a decoder leaves behind where the bytes were no UTF-8: the name is not the one on disk any more. */
 const REPLACEMENT = '\ufffd'

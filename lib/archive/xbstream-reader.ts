@@ -20,13 +20,18 @@ import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 
 import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
+import { NamesSeen } from './names-seen.ts'
 import { checkSafePath, isUsualPath, showPath } from './safe-path.ts'
+import { LEAST_FILE_BYTES, WholeFile } from './whole-file.ts'
 
 /** What a stretch of the stream means for one file. `bytes` is a view of the chunk that was pushed. */
 export type XbEvent =
   | { readonly type: 'data'; readonly path: string; readonly bytes: Buffer }
   | { readonly type: 'hole'; readonly path: string; readonly zeroBytes: number }
   | { readonly type: 'end'; readonly path: string }
+
+/** Of a file that stands whole in the chunk: its only `data`, and its `end`. */
+export type XbFile = { readonly type: 'file'; readonly path: string; readonly bytes: Buffer }
 
 /**
  * Limits on what a header may claim. Each is checked before memory is taken.
@@ -64,9 +69,6 @@ const EOF = 0x45 // E
 
 const NOTHING = Buffer.alloc(0)
 
-/** Instead of the offset of its next chunk, of a file that is whole. */
-const CLOSED = -1
-
 /** What the reader is waiting for. `broken` is final. */
 type State = 'head' | 'path' | 'mapCount' | 'lengths' | 'map' | 'payload' | 'broken'
 
@@ -101,9 +103,10 @@ export class XbstreamReader {
   #crc = 0
   #expectedCrc = 0
 
-  /** The offset that the next chunk of a file must have, or `CLOSED`. */
-  readonly #offsets = new Map<string, number>()
-  #openFiles = 0
+  /** The offset that the next chunk of a file must have. */
+  readonly #open = new Map<string, number>()
+  readonly #closed = new NamesSeen()
+  readonly #whole = new WholeFile()
 
   /** Bytes of the stream that were read. */
   get bytesRead(): number {
@@ -112,7 +115,7 @@ export class XbstreamReader {
 
   /** Files that were closed. */
   get files(): number {
-    return this.#offsets.size - this.#openFiles
+    return this.#closed.size
   }
 
   /**
@@ -121,9 +124,35 @@ export class XbstreamReader {
    * @throws BackupError `XBSTREAM_*`, or `ARCHIVE_PATH_UNSAFE`; its facts say at which byte the chunk began
    */
   *push(chunk: Buffer): Generator<XbEvent, void, undefined> {
+    for (const event of this.pushWhole(chunk)) {
+      if (event.type !== 'file') yield event
+      else {
+        const { path, bytes } = event
+        yield { type: 'data', path, bytes }
+        yield { type: 'end', path }
+      }
+    }
+  }
+
+  /** The same, but a file that stands whole in the chunk is one event: of thousands of small files each costs half so much. */
+  *pushWhole(chunk: Buffer): Generator<XbEvent | XbFile, void, undefined> {
     if (this.#state === 'broken') throw new Error('bug: XbstreamReader fed after it refused the stream')
     let at = 0
+    let view: DataView | undefined
     while (at < chunk.length) {
+      if (this.#state === 'head' && this.#have === 0 && chunk.length - at >= LEAST_FILE_BYTES) {
+        view ??= new DataView(chunk.buffer, chunk.byteOffset, chunk.length)
+        if (this.#whole.isAt(chunk, view, at)) {
+          const file = this.#readWhole(chunk)
+          if (file !== undefined) {
+            this.#at += this.#whole.endAt - at
+            this.#chunkAt = this.#at
+            at = this.#whole.endAt
+            yield file
+            continue
+          }
+        }
+      }
       if (this.#state === 'payload') {
         const bytes = chunk.subarray(at, at + this.#payloadStep())
         at += bytes.length
@@ -168,9 +197,9 @@ export class XbstreamReader {
         missingBytes: missing,
       })
     }
-    if (this.#openFiles > 0) {
-      const open = [...this.#offsets].filter(([, offset]) => offset !== CLOSED)
-      const names = open.slice(0, 5).map(([path]) => path)
+    const open = [...this.#open.keys()]
+    if (open.length > 0) {
+      const names = open.slice(0, 5)
       const more = open.length > names.length ? ` and ${open.length - names.length} more` : ''
       this.#break(
         'XBSTREAM_FILE_OPEN',
@@ -178,6 +207,19 @@ export class XbstreamReader {
         { open: open.length, files: names },
       )
     }
+  }
+
+  /** @returns undefined, and nothing was changed, when something is wrong with it: to be read step by step then */
+  #readWhole(chunk: Buffer): XbFile | undefined {
+    const { nameAt, nameEnd, payloadAt, payloadEnd, crc } = this.#whole
+    const bytes = chunk.subarray(payloadAt, payloadEnd)
+    if (crc32(bytes) !== crc) return undefined
+    const open = this.#open.size
+    const closed = this.#closed.size
+    if (open >= XBSTREAM_LIMITS.openFiles || open + closed >= XBSTREAM_LIMITS.files) return undefined
+    const path = chunk.toString('latin1', nameAt, nameEnd)
+    if ((open > 0 && this.#open.has(path)) || !this.#closed.add(chunk, nameAt, nameEnd)) return undefined
+    return { type: 'file', path, bytes }
   }
 
   /** Bytes of payload that belong to one event: up to the next hole. */
@@ -251,13 +293,15 @@ export class XbstreamReader {
   #readPath(part: Buffer, at: number, pathBytes: number): string {
     const safe = this.#isKnown(part, at, pathBytes) ? this.#knownPath : this.#decode(part, at, pathBytes)
     if (this.#skipped) return safe
-    const offset = this.#offsets.get(safe)
-    if (offset === CLOSED) {
-      this.#break('XBSTREAM_AFTER_END', `found a chunk for ${showPath(safe)}, which was already closed`, { path: safe })
-    }
+    const offset = this.#open.get(safe)
     if (offset === undefined) {
-      this.#limit('the number of open files', this.#openFiles + 1, XBSTREAM_LIMITS.openFiles)
-      this.#limit('the number of files', this.#offsets.size + 1, XBSTREAM_LIMITS.files)
+      const name = Buffer.from(safe)
+      if (this.#closed.has(name, 0, name.length)) {
+        const message = `found a chunk for ${showPath(safe)}, which was already closed`
+        this.#break('XBSTREAM_AFTER_END', message, { path: safe })
+      }
+      this.#limit('the number of open files', this.#open.size + 1, XBSTREAM_LIMITS.openFiles)
+      this.#limit('the number of files', this.#open.size + this.#closed.size + 1, XBSTREAM_LIMITS.files)
     }
     this.#offset = offset
     return safe
@@ -359,16 +403,14 @@ export class XbstreamReader {
         { path: this.#path },
       )
     }
-    if (!this.#skipped) {
-      if (this.#offset === undefined) this.#openFiles += 1
-      this.#offsets.set(this.#path, this.#nextOffset + this.#payloadBytes)
-    }
+    if (!this.#skipped) this.#open.set(this.#path, this.#nextOffset + this.#payloadBytes)
     this.#gather('head', HEAD_BYTES)
   }
 
   #closeFile(): void {
-    if (this.#offset !== undefined) this.#openFiles -= 1
-    this.#offsets.set(this.#path, CLOSED)
+    this.#open.delete(this.#path)
+    const name = Buffer.from(this.#path)
+    this.#closed.add(name, 0, name.length)
     this.#gather('head', HEAD_BYTES)
   }
 

@@ -75,9 +75,14 @@ export async function* xbstreamToTar(
     yield* writer.ready()
     for await (const chunk of untilAborted(source, signal)) {
       const viewBytesBefore = assembly.viewBytes
-      for (const event of reader.push(chunk)) {
+      for (const event of reader.pushWhole(chunk)) {
         let more: AsyncGenerator<Buffer> | undefined
-        if (event.type === 'data') {
+        if (event.type === 'file') {
+          options.onData?.(event.path, event.bytes.length)
+          checkpoints.take(event.path, event.bytes)
+          metadata.see(event.path)
+          more = assembly.takeWhole(event.path, event.bytes)
+        } else if (event.type === 'data') {
           options.onData?.(event.path, event.bytes.length)
           checkpoints.take(event.path, event.bytes)
           more = assembly.take(event.path, event.bytes)
