@@ -15,7 +15,7 @@ const has = (seen: NamesSeen, name: string): boolean => {
 
 /** FNV-1a without an end: what two names have in common after which everything that follows gives them the same hash. */
 const hashAfter = (begin: number, text: string): number =>
-  [...Buffer.from(text)].reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193), begin)
+  Buffer.from(text).reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193), begin)
 
 /** Names that all have one hash: two parts that leave the same behind, then two more, and so on. */
 const colliding = (doublings: number): string[] => {
@@ -24,7 +24,7 @@ const colliding = (doublings: number): string[] => {
   for (let doubling = 0; doubling < doublings; doubling += 1) {
     const known = new Map<number, string>()
     for (let n = 0; ; n += 1) {
-      const part = n.toString(36).padStart(5, '_')
+      const part = (Math.imul(n, 0x9e3779b1) >>> 0).toString(36)
       const hash = hashAfter(begin, part)
       const other = known.get(hash)
       known.set(hash, part)
@@ -36,6 +36,16 @@ const colliding = (doublings: number): string[] => {
   }
   return names
 }
+
+/** As the table has it: what is made of that at the end. */
+const hashOf = (name: string): number => {
+  const hash = hashAfter(0x811c9dc5 | 0, name)
+  const first = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  const second = Math.imul(first ^ (first >>> 13), 0xc2b2ae35)
+  return (second ^ (second >>> 16)) >>> 0
+}
+
+const alike = colliding(8)
 
 describe('names', () => {
   test('are said to be new once each, as a set says it, and are known from then on', () => {
@@ -86,7 +96,7 @@ describe('names', () => {
   })
 
   test('of one hash are told apart, more than there are slots for them, also when the table has grown', () => {
-    const names = colliding(8)
+    const names = alike
     expect(new Set(names).size).toBe(256)
     expect(new Set(names.map((name) => hashAfter(0x811c9dc5 | 0, name))).size).toBe(1)
     const seen = new NamesSeen()
@@ -99,5 +109,22 @@ describe('names', () => {
     expect(secondTime).toEqual(names.map((_, index) => index >= 200))
     expect(names.every((name) => has(seen, name))).toBe(true)
     expect(seen.size).toBe(5256)
+  })
+
+  test('are all known when some lose their slot because the table grows', () => {
+    // At the end of the table, from where they go on at its beginning: that is moved first, and those in their way next.
+    const isLate = (name: string): boolean => (hashOf(name) & 1023) > 1010
+    const suffix = Array.from({ length: 100_000 }, (_, n) => `/${n}`).find((each) => isLate(alike[0] + each))
+    const names = alike.slice(0, 64).map((name) => `${name}${suffix}`)
+    const late = Array.from({ length: 10_000 }, (_, n) => `late${n}`)
+      .filter(isLate)
+      .slice(0, 40)
+    const seen = new NamesSeen()
+    for (const name of [...names, ...late]) add(seen, name)
+
+    for (let n = 0; n < 600; n += 1) add(seen, `other${n}`)
+
+    expect([...names, ...late].filter((name) => !has(seen, name) || add(seen, name))).toEqual([])
+    expect(seen.size).toBe(704)
   })
 })
