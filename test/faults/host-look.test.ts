@@ -26,7 +26,8 @@ const directory = (name: string): string => {
 
 /** A shell with a child of its own, and the means to end both. */
 const startFamily = async (cwd: string, environment: Record<string, string> = {}) => {
-  const child = spawn('sh', ['-c', 'sleep 600 & echo there; wait'], {
+  // It is the child that says so: a shell could say it before the child is another program.
+  const child = spawn('sh', ['-c', 'echo there > said; tail -n 1 -f said & wait'], {
     cwd,
     env: { PATH: '/usr/bin:/bin', ...environment },
     detached: true,
@@ -49,7 +50,7 @@ describe('a process that was left', () => {
     end()
     const { left } = await untilNone(() => processesTouching(cwd), 30_000)
 
-    expect(names(found)).toEqual(['sh', 'sleep'])
+    expect(names(found)).toEqual(['sh', 'tail'])
     expect(left).toEqual([])
   })
 
@@ -69,7 +70,7 @@ describe('a process that was left', () => {
     const found = descendantsOf(process.pid)
     family.end()
 
-    expect(names(found)).toEqual(expect.arrayContaining(['sh', 'sleep']))
+    expect(names(found)).toEqual(expect.arrayContaining(['sh', 'tail']))
   })
 
   test('does not run any more when it was killed, also while it is a zombie', async () => {
