@@ -178,11 +178,13 @@ export class TarWriter {
       this.#passedBytes += bytes.length
       return
     }
-    const copied = bytes.copy(this.#slab, this.#to)
+    let copied = bytes.copy(this.#slab, this.#to)
     this.#to += copied
-    if (copied === bytes.length) return
-    this.#nextSlab()
-    this.#to = bytes.copy(this.#slab, 0, copied)
+    while (copied < bytes.length) {
+      this.#nextSlab()
+      this.#to = bytes.copy(this.#slab, 0, copied)
+      copied += this.#to
+    }
   }
 
   #nextSlab(): void {

@@ -30,7 +30,7 @@ export interface ArchiveMark {
  * `lend` says how much of a buffer is out; views of it are given back by whoever looked at them last, each once.
  */
 export interface ReusedMemory {
-  /** Of any size. */
+  /** Of any size, from a block of an archive on. */
   take(): Buffer
   lend(buffer: Buffer, bytes: number): Buffer
   takeBack(views: readonly Buffer[]): void

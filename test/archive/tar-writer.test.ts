@@ -233,6 +233,20 @@ test.each([
   expect(memory.take().buffer === pieces[0]?.buffer).toBe(comesBack)
 })
 
+test.each([512, 1000, 4096, 33_000])('writes the same into memory that comes %i bytes at a time', (bufferBytes) => {
+  const archiveIn = (memory?: LentBuffers): Buffer => {
+    const writer = new TarWriter(memory)
+    writer.begin(MARK)
+    for (const sizeBytes of [0, 511, 5000, 16_384, 32_767, 32_768]) {
+      writer.member(header(`a/file-of-${sizeBytes}`, { sizeBytes }), pattern(sizeBytes))
+    }
+    writer.finish()
+    return Buffer.concat([...writer.ready()])
+  }
+
+  expect(archiveIn(new LentBuffers(bufferBytes, 2)).equals(archiveIn())).toBe(true)
+})
+
 describe('a whole member', () => {
   test('is written as one that is opened, written and closed, whatever its name and size, wherever it falls', () => {
     const name = fc.oneof(fc.constantFrom(...NAMES), fc.stringMatching(/^[a-zß]{1,30}$/u))
