@@ -32,6 +32,11 @@ export class PassingFile {
     return this.#sizeBytes
   }
 
+  /** Of these, what a `hold` would copy. */
+  get lentBytes(): number {
+    return this.#sizeBytes - this.#heldBytes
+  }
+
   /** @param bytes lent until `hold` */
   take(path: string, bytes: Buffer): void {
     if (this.#path !== undefined && this.#path !== path) throw new Error('bug: two files pass at a time')

@@ -122,7 +122,9 @@ export class TarAssembly {
 
   /** The chunk that the bytes were lent from is going to be taken away. */
   settle(): More {
-    return this.#passing.path === undefined || this.#passing.hold() ? undefined : this.#keepPassing()
+    const passing = this.#passing
+    if (passing.path === undefined) return undefined
+    return this.#room.hasRoomFor(passing.lentBytes) && passing.hold() ? undefined : this.#keepPassing()
   }
 
   async *#keepPassing(): AsyncGenerator<Buffer> {

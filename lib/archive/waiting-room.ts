@@ -56,6 +56,11 @@ export class WaitingRoom {
     return this.#open.has(path)
   }
 
+  /** Whether so much more may wait in memory, and nothing has to go to the spool for that. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#account.bytes + bytes <= this.#memoryBytes
+  }
+
   /** The file with this name; a new and empty one when it has not been seen. */
   open(path: string): UnsizedFile {
     const known = this.#open.get(path)
@@ -105,7 +110,7 @@ export class WaitingRoom {
   }
 
   async #makeRoom(bytes: number): Promise<void> {
-    while (this.#account.bytes + bytes > this.#memoryBytes) {
+    while (!this.hasRoomFor(bytes)) {
       const finished = this.#finished[this.#firstInMemory]
       if (finished !== undefined) {
         this.#firstInMemory += 1

@@ -438,6 +438,27 @@ describe('the third rule: everything else', () => {
     expect(summary.peakSpoolBytes).toBeGreaterThan(0)
   })
 
+  test('counts a small file that a chunk cuts, too', async () => {
+    const share = TIGHT.memoryBytes / 4
+    const files = Object.fromEntries(Array.from({ length: 4 }, (_, n) => [`t${n}.MYD`, pattern(share, n + 1)]))
+    const entries = Object.entries(files)
+    const small = fileChunks('t.frm', pattern(8000))
+
+    const { tar, summary } = await convert(
+      [
+        Buffer.concat(entries.map(([path, content]) => payloadChunk(path, 0, content))),
+        small.subarray(0, 4000),
+        small.subarray(4000),
+        ...entries.map(([path]) => endChunk(path)),
+      ],
+      spool.directory,
+      TIGHT,
+    )
+
+    expect(unpack(tar)).toEqual(treeOf({ ...files, 't.frm': pattern(8000) }))
+    expect(summary.peakMemoryBytes).toBe(TIGHT.memoryBytes)
+  })
+
   test('fails with figures and a way out when the spool is full', async () => {
     const maxBytes = 2 * MIB
 
