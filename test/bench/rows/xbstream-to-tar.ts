@@ -263,7 +263,7 @@ export const rows: readonly Row[] = [
     unit: 'GB/s',
     better: 'more',
     limit:
-      'Reading and CRC32, the last line: four fifths of the time; the rest is what goes to the spool and back. Tried: memory that is used again for reads and small files (fresh memory costs more than the bytes that are put there), MyISAM by its size instead of through the spool. The CRC32 of Node’s zlib does not use the processor’s carry-less multiplication, and WebAssembly has none.',
+      'Reading and CRC32, the last line: half of the time; the rest is what goes to the spool and back, and the copies of what is small. Tried: memory that is used again for reads and small files (fresh memory costs more than the bytes that are put there), MyISAM by its size instead of through the spool. The CRC32 of Node’s zlib does not use the processor’s carry-less multiplication, and WebAssembly has none.',
     prepare: ofRealBackup,
   },
   {
