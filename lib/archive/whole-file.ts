@@ -12,18 +12,17 @@
  */
 
 import { MAX_USUAL_LENGTH, USUAL_BYTES, UsualByte } from './safe-path.ts'
+import {
+  EOF,
+  HEAD_BYTES,
+  LENGTHS_BYTES,
+  MAGIC_FIRST,
+  MAGIC_SECOND,
+  PATH_LENGTH_AT,
+  PAYLOAD,
+  TYPE_AT,
+} from './xbstream-chunk.ts'
 
-const HEAD_BYTES = 14
-const TYPE_AT = 9
-const PATH_LENGTH_AT = 10
-const LENGTHS_BYTES = 20
-
-/** `XBST` and `CK01`, little-endian. */
-const MAGIC_FIRST = 0x54534258
-const MAGIC_SECOND = 0x31304b43
-
-const PAYLOAD = 0x50 // P
-const EOF = 0x45 // E
 const DOT = 0x2e
 const SLASH = 0x2f
 

@@ -34,9 +34,6 @@ export interface XbstreamFacts extends ArchiveFacts {
   readonly engineVersion: string | undefined
 }
 
-/** The first bytes of every xbstream. */
-export const XBSTREAM_MAGIC: Buffer = Buffer.from('XBSTCK01', 'latin1')
-
 /** A metadata file is a kilobyte; MySQL's sets of GTIDs can be longer. What is longer still is not read. */
 const MAX_METADATA_BYTES = 64 * 1024
 

@@ -23,6 +23,18 @@ import { BackupError, type ErrorCode, type Facts } from '../errors/index.ts'
 import { NamesSeen } from './names-seen.ts'
 import { checkSafePath, isUsualPath, showPath } from './safe-path.ts'
 import { LEAST_FILE_BYTES, WholeFile } from './whole-file.ts'
+import {
+  EOF,
+  HEAD_BYTES,
+  LENGTHS_BYTES,
+  MAGIC_FIRST,
+  MAGIC_SECOND,
+  PATH_LENGTH_AT,
+  PAYLOAD,
+  SPARSE,
+  TYPE_AT,
+  XBSTREAM_MAGIC,
+} from './xbstream-chunk.ts'
 
 /** What a stretch of the stream means for one file. `bytes` is a view of the chunk that was pushed. */
 export type XbEvent =
@@ -52,20 +64,11 @@ export const XBSTREAM_LIMITS = Object.freeze({
   files: 2 ** 21,
 })
 
-const MAGIC = Buffer.from('XBSTCK01', 'latin1')
-const MAGIC_FIRST = MAGIC.readUInt32LE(0)
-const MAGIC_SECOND = MAGIC.readUInt32LE(4)
-const HEAD_BYTES = MAGIC.length + 1 + 1 + 4
-const LENGTHS_BYTES = 8 + 8 + 4
 const MAP_COUNT_BYTES = 4
 const MAP_ENTRY_BYTES = 8
 
 /** Flag bit: a reader that does not know the type of the chunk may skip it. */
 const IGNORABLE = 1
-
-const PAYLOAD = 0x50 // P
-const SPARSE = 0x53 // S
-const EOF = 0x45 // E
 
 const NOTHING = Buffer.alloc(0)
 
@@ -232,11 +235,11 @@ export class XbstreamReader {
     switch (this.#state) {
       case 'head': {
         if (part.readUInt32LE(at) !== MAGIC_FIRST || part.readUInt32LE(at + 4) !== MAGIC_SECOND) {
-          const found = part.toString('latin1', at, at + MAGIC.length)
+          const found = part.toString('latin1', at, at + XBSTREAM_MAGIC.length)
           this.#break('XBSTREAM_CORRUPT', `expected the chunk magic "XBSTCK01", found ${showPath(found)}`)
         }
-        this.#readType(part.readUInt8(at + MAGIC.length), part.readUInt8(at + MAGIC.length + 1))
-        const pathBytes = part.readUInt32LE(at + MAGIC.length + 2)
+        this.#readType(part.readUInt8(at + TYPE_AT - 1), part.readUInt8(at + TYPE_AT))
+        const pathBytes = part.readUInt32LE(at + PATH_LENGTH_AT)
         if (pathBytes === 0) this.#break('XBSTREAM_CORRUPT', 'expected a name, found one of 0 bytes')
         this.#limit('a name', pathBytes, XBSTREAM_LIMITS.pathBytes)
         this.#gather('path', pathBytes)
