@@ -204,7 +204,7 @@ const CHAPTER = 'From connecting to the first answer'
 
 const UNDER_INETD =
   'The start of Node itself, and its socket: `node:net` and the functions of streams that Node compiles when they are ' +
-  'first called take a fifth to three tenths of `node -e 0` once more, before an agent has done anything (`Node with ' +
+  'first called take a fifth to two fifths of `node -e 0` once more, before an agent has done anything (`Node with ' +
   'the socket alone`). Of what is ours, most is code that runs for the first and only time: reading 0.4 MB of compiled ' +
   'code, pino and commander made ready, some 900 more pages of memory. Tried without avail: a snapshot of V8 with the ' +
   'whole core in it (74 ms against 73: an empty one takes 4 ms longer than Node’s own, and nearly 4,000 pages), flags ' +
